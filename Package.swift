@@ -1,0 +1,103 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// One compiler setting for every target of ours: Swift 6, warnings are errors, imports do not leak.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .treatAllWarnings(as: .error),
+]
+
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let logging = Target.Dependency.product(name: "Logging", package: "swift-log")
+
+/// A module of ours and the arrows that leave it. Arrows point down; `STYLE.md`'s module map is the rule.
+func module(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+let package = Package(
+  name: "backupd",
+  products: [
+    .executable(name: "backupd", targets: ["backupd"]),
+    .executable(name: "backupctl", targets: ["backupctl"]),
+    .executable(name: "backupd-wal", targets: ["backupd-wal"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-log", from: "1.16.2"),
+    .package(url: "https://github.com/jpsim/Yams", from: "6.2.2"),
+  ],
+  targets: [
+    // C libraries: each is a dependency of exactly one module.
+    .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
+    .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
+    .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
+    .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
+    .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+
+    // Vocabulary and tools.
+    module("BackupModel"),
+    module("BlockingWork", ["BackupModel"]),
+    module("DurableFiles", ["BackupModel"]),
+    module("Systemd", ["BackupModel", "CSystemd", logging]),
+    module("Compression", ["BackupModel", "CZstd"]),
+    module("Cryptography", ["BackupModel", "COpenSSL"]),
+    module("TarArchive", ["BackupModel"]),
+    module("Scheduling", ["BackupModel"]),
+
+    // Resources.
+    module("Postgres", ["BackupModel", "BlockingWork", "CLibPQ"]),
+    module("Storage", ["BackupModel", "BlockingWork", "DurableFiles"]),
+    module("KeyManagement", ["BackupModel", "Cryptography", "DurableFiles"]),
+    module("JobState", ["BackupModel", "DurableFiles"]),
+    module(
+      "Repository",
+      ["BackupModel", "BlockingWork", "Storage", "KeyManagement", "Cryptography", "Compression"]),
+
+    // Workflows. The two data paths never import each other.
+    module(
+      "BackupPipeline",
+      ["BackupModel", "BlockingWork", "Postgres", "TarArchive", "Repository", "Cryptography", "Compression"]),
+    module("WALArchiving", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository"]),
+    module("Recovery", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository"]),
+    module(
+      "Jobs",
+      [
+        "BackupModel", "BlockingWork", "DurableFiles", "BackupPipeline", "WALArchiving", "Repository", "Postgres",
+        "Scheduling", "JobState", logging,
+      ]),
+
+    // Control.
+    module("Varlink", ["BackupModel", "BlockingWork"]),
+    module("ControlProtocol", ["BackupModel", "Varlink"]),
+    module("ControlServer", ["BackupModel", "BlockingWork", "ControlProtocol", "Varlink", logging]),
+    module("ControlClient", ["BackupModel", "ControlProtocol", "Varlink"]),
+    module(
+      "DaemonConfiguration",
+      ["BackupModel", "Scheduling", .product(name: "Yams", package: "Yams")]),
+
+    // Programs.
+    .executableTarget(
+      name: "backupd",
+      dependencies: [
+        "BackupModel", "BlockingWork", "DurableFiles", "Systemd", "Postgres", "Storage", "KeyManagement", "JobState",
+        "Repository", "BackupPipeline", "WALArchiving", "Recovery", "Jobs", "ControlProtocol", "ControlServer",
+        "DaemonConfiguration", "Scheduling", argumentParser, logging,
+      ],
+      swiftSettings: settings),
+    .executableTarget(
+      name: "backupctl",
+      dependencies: [
+        "BackupModel", "BlockingWork", "DurableFiles", "Storage", "KeyManagement", "Repository", "Recovery", "Postgres",
+        "ControlProtocol", "ControlClient", "DaemonConfiguration", "Scheduling", argumentParser,
+      ],
+      swiftSettings: settings),
+    .executableTarget(name: "backupd-wal", swiftSettings: settings),
+  ]
+)

@@ -1,0 +1,163 @@
+/// How a run ended.
+public enum RunOutcome: String, Sendable, Hashable, Codable {
+  case succeeded
+  /// The work exists but a required store lacks it: exit status 1, completed later from the queue.
+  case incomplete
+  case failed
+  /// Somebody asked for it to stop.
+  case cancelled
+  /// The daemon stopped or died while it was running.
+  case interrupted
+  /// Not run; the record's `error` says why.
+  case skipped
+}
+
+/// Why a run began.
+public enum RunTrigger: String, Sendable, Hashable, Codable { case schedule, manual, retry, missed }
+
+/// How far a run has come. Totals are estimates until they are known.
+public struct RunProgress: Sendable, Hashable, Codable {
+  public var phase: String
+  public var doneBytes: ByteCount
+  public var totalBytes: ByteCount?
+  public init(phase: String, doneBytes: ByteCount = ByteCount(0), totalBytes: ByteCount? = nil) {
+    self.phase = phase
+    self.doneBytes = doneBytes
+    self.totalBytes = totalBytes
+  }
+}
+
+/// One phase of a run and how long it took.
+public struct RunPhase: Sendable, Hashable, Codable {
+  public var name: String
+  public var durationSeconds: Double
+  public init(name: String, durationSeconds: Double) {
+    self.name = name
+    self.durationSeconds = durationSeconds
+  }
+}
+
+/// One execution of a job: live while `outcome` is nil. The keys of `backupctl runs --json`.
+public struct RunRecord: Sendable, Hashable, Codable {
+  public var run: RunID
+  public var job: JobID
+  /// The job's kind: `physical`, `wal`, `prune`.
+  public var kind: String
+  public var cluster: ClusterID?
+  public var trigger: RunTrigger
+  /// When it was due or asked for.
+  public var due: Timestamp
+  public var started: Timestamp
+  public var finished: Timestamp?
+  public var outcome: RunOutcome?
+  public var progress: RunProgress?
+  public var phases: [RunPhase]
+  public var backup: BackupID?
+  public var totalBytes: ByteCount?
+  public var newBytes: ByteCount?
+  public var storedBytes: ByteCount?
+  public var warnings: [String]
+  public var error: ErrorReport?
+
+  public init(
+    run: RunID, job: JobID, kind: String, cluster: ClusterID?, trigger: RunTrigger, due: Timestamp, started: Timestamp
+  ) {
+    self.run = run
+    self.job = job
+    self.kind = kind
+    self.cluster = cluster
+    self.trigger = trigger
+    self.due = due
+    self.started = started
+    phases = []
+    warnings = []
+  }
+}
+
+/// A job as lists show it: the keys of `backupctl jobs --json`.
+public struct JobSummary: Sendable, Hashable, Codable {
+  public var name: JobID
+  public var kind: String
+  public var cluster: ClusterID?
+  public var schedule: String?
+  public var timezone: String?
+  public var nextRun: Timestamp?
+  public var lastRun: Timestamp?
+  public var lastOutcome: RunOutcome?
+  public var lastSuccess: Timestamp?
+  public var consecutiveFailures: Int
+  /// The live run, where there is one.
+  public var running: RunID?
+
+  public init(
+    name: JobID, kind: String, cluster: ClusterID?, schedule: String?, timezone: String?, nextRun: Timestamp?,
+    lastRun: Timestamp?, lastOutcome: RunOutcome?, lastSuccess: Timestamp?, consecutiveFailures: Int, running: RunID?
+  ) {
+    self.name = name
+    self.kind = kind
+    self.cluster = cluster
+    self.schedule = schedule
+    self.timezone = timezone
+    self.nextRun = nextRun
+    self.lastRun = lastRun
+    self.lastOutcome = lastOutcome
+    self.lastSuccess = lastSuccess
+    self.consecutiveFailures = consecutiveFailures
+    self.running = running
+  }
+}
+
+/// How far the WAL of a cluster has come: an element of `backupctl wal status --json`.
+public struct WALStatus: Sendable, Hashable, Codable {
+  public struct Store: Sendable, Hashable, Codable {
+    public var name: StoreID
+    /// Everything before this is durable in the store, slices of the open segment included.
+    public var durableLSN: LSN?
+    public var lagSeconds: Double?
+    public init(name: StoreID, durableLSN: LSN?, lagSeconds: Double?) {
+      self.name = name
+      self.durableLSN = durableLSN
+      self.lagSeconds = lagSeconds
+    }
+  }
+  public var cluster: ClusterID
+  public var systemIdentifier: SystemIdentifier?
+  public var timeline: TimelineID?
+  public var slot: String
+  /// `streaming`, `connecting`, `waiting` or `stopped`.
+  public var state: String
+  public var receivedLSN: LSN?
+  /// Durable in the landing file, and acknowledged to the server.
+  public var flushedLSN: LSN?
+  /// The server's own position at its last word.
+  public var serverLSN: LSN?
+  public var lastMessage: Timestamp?
+  public var stores: [Store]
+  /// Full segments landed and not yet in every required store.
+  public var queuedSegments: Int
+  public var error: ErrorReport?
+
+  public init(cluster: ClusterID, slot: String, state: String) {
+    self.cluster = cluster
+    self.slot = slot
+    self.state = state
+    stores = []
+    queuedSegments = 0
+  }
+}
+
+/// Something wrong that `status` shows and alerts will speak of.
+public struct Condition: Sendable, Hashable, Codable {
+  public enum Severity: String, Sendable, Hashable, Codable { case warning, critical }
+  /// Stable: `wal-receiver:oauth`, `job:nightly`, `configuration`.
+  public var id: String
+  public var severity: Severity
+  public var since: Timestamp
+  public var report: ErrorReport
+  public init(id: String, severity: Severity, since: Timestamp, report: ErrorReport) {
+    self.id = id
+    self.severity = severity
+    self.since = since
+    self.report = report
+  }
+}

@@ -1,0 +1,53 @@
+import Dispatch
+
+/// A thread's worth of room for code that blocks in C calls, away from Swift's cooperative pool.
+///
+/// A serial Dispatch queue. A concurrent one shares libdispatch's root queue with Swift's pool: 64 blocking tasks on
+/// one stalled every ordinary task for nine seconds.
+public final class Lane: Sendable {
+  private let queue: DispatchQueue
+
+  /// - Parameter label: Seen in debuggers, e.g. `backup.worker-1`.
+  public init(label: String) { queue = DispatchQueue(label: "io.backupd." + label) }
+
+  /// Runs code that may block, after whatever was given to this lane before. Cancelling the task cancels the
+  /// ``Cancellation`` that the code gets.
+  public func run<Result: Sendable>(
+    _ body: @escaping @Sendable (Cancellation) throws -> Result
+  ) async throws -> Result {
+    let cancellation = Cancellation()
+    return try await withTaskCancellationHandler {
+      try await withCheckedThrowingContinuation { continuation in
+        queue.async {
+          continuation.resume(with: Swift.Result { try body(cancellation) })
+        }
+      }
+    } onCancel: {
+      cancellation.cancel()
+    }
+  }
+}
+
+/// Runs several pieces of blocking code at once, each on a lane of its own, and waits for all of them.
+///
+/// The first that throws cancels the `cancellation` they share; its error is thrown when all have ended, so nothing
+/// outlives the call.
+/// - Note: Blocks the calling thread, which must be a lane's.
+public func runTogether(
+  _ cancellation: Cancellation, label: String, _ bodies: [@Sendable () throws -> Void]
+) throws {
+  let failure = FirstFailure()
+  let group = DispatchGroup()
+  for (number, body) in bodies.enumerated() {
+    DispatchQueue(label: "io.backupd.\(label)-\(number)").async(group: group) {
+      do {
+        try body()
+      } catch {
+        failure.record(error)
+        cancellation.cancel()
+      }
+    }
+  }
+  group.wait()
+  if let error = failure.error { throw error }
+}
