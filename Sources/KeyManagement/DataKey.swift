@@ -1,0 +1,37 @@
+public import BackupModel
+public import Cryptography
+
+/// The repository's secrets, all behind one data key.
+public final class DataKey: Sendable {
+  public let id: KeyID
+  /// Everything sealed is sealed under keys derived from this.
+  public let key: SymmetricKey
+  /// Fingerprints come from this alone: a rotation draws a new `key` and carries this over.
+  public let fingerprintSecret: SymmetricKey
+
+  public init(id: KeyID, key: SymmetricKey, fingerprintSecret: SymmetricKey) {
+    self.id = id
+    self.key = key
+    self.fingerprintSecret = fingerprintSecret
+  }
+
+  public static func random() throws -> DataKey {
+    DataKey(id: .random(), key: try .random(), fingerprintSecret: try .random())
+  }
+
+  /// 64 bytes: what envelopes wrap.
+  func secretBytes() -> [UInt8] { key.reveal() + fingerprintSecret.reveal() }
+
+  convenience init(id: KeyID, secretBytes: [UInt8]) {
+    self.init(
+      id: id, key: SymmetricKey(Array(secretBytes[0..<32])),
+      fingerprintSecret: SymmetricKey(Array(secretBytes[32..<64])))
+  }
+
+  /// A fingerprinter for one worker.
+  public func makeFingerprinter() throws -> PageFingerprinter {
+    try PageFingerprinter(
+      key1: fingerprintSecret.derive(salt: [], info: "backupd fingerprint 1"),
+      key2: fingerprintSecret.derive(salt: [], info: "backupd fingerprint 2"))
+  }
+}

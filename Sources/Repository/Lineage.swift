@@ -1,0 +1,42 @@
+public import BackupModel
+public import Storage
+
+/// One system identifier of a cluster, and the names of its objects: `clusters/<cluster>/<system-identifier>/…`.
+public struct Lineage: Sendable, Hashable, CustomStringConvertible {
+  public let cluster: ClusterID
+  public let systemIdentifier: SystemIdentifier
+
+  public init(cluster: ClusterID, systemIdentifier: SystemIdentifier) {
+    self.cluster = cluster
+    self.systemIdentifier = systemIdentifier
+  }
+
+  public var description: String { "\(cluster)/\(systemIdentifier)" }
+  public var prefix: String { "clusters/\(cluster)/\(systemIdentifier)" }
+  public var backupsPrefix: String { prefix + "/backups" }
+  public var walPrefix: String { prefix + "/wal" }
+  public var gapsPrefix: String { prefix + "/gaps" }
+
+  public func pack(_ id: PackID) -> ObjectName { ObjectName(composed: "\(prefix)/packs/\(id)") }
+  public func metadataPack(_ id: PackID) -> ObjectName { ObjectName(composed: "\(prefix)/metadata/\(id)") }
+  public func manifest(_ id: BackupID) -> ObjectName { ObjectName(composed: "\(backupsPrefix)/\(id)") }
+  public func gap(_ id: RandomID) -> ObjectName { ObjectName(composed: "\(gapsPrefix)/\(id)") }
+
+  /// `wal/<timeline>/<segment>`.
+  public func walSegment(_ segment: WALSegment, size: WALSegmentSize) -> ObjectName {
+    ObjectName(composed: "\(walPrefix)/\(segment.timeline.fileText)/\(segment.name(size: size))")
+  }
+  /// `wal/<timeline>/<segment>.partial`, below which the slices lie.
+  public func walSlicesPrefix(_ segment: WALSegment, size: WALSegmentSize) -> String {
+    "\(walPrefix)/\(segment.timeline.fileText)/\(segment.name(size: size)).partial"
+  }
+  /// `wal/<timeline>/<segment>.partial/<first>-<end>`: positions as 16 hexadecimal digits.
+  public func walSlice(_ segment: WALSegment, from first: LSN, to end: LSN, size: WALSegmentSize) -> ObjectName {
+    func digits(_ lsn: LSN) -> String { Hexadecimal.padded(lsn.value, digits: 16, uppercase: true) }
+    return ObjectName(composed: "\(walSlicesPrefix(segment, size: size))/\(digits(first))-\(digits(end))")
+  }
+  /// `wal/<timeline>.history`.
+  public func history(_ timeline: TimelineID) -> ObjectName {
+    ObjectName(composed: "\(walPrefix)/\(timeline.historyFileName)")
+  }
+}

@@ -1,0 +1,77 @@
+public import BackupModel
+public import Storage
+
+/// The repository does not hold what it should, or not in a form that may be used.
+public enum RepositoryError: OperatorError {
+  case missingRepository(stores: [StoreID])
+  case alreadyExists(StoreID, location: String)
+  /// Two stores hold different repositories.
+  case differentRepositories(StoreID, RepositoryID, StoreID, RepositoryID)
+  case formatUnknown(String, StoreID, found: Int, known: Int)
+  /// Bytes that do not open, or say what they must not.
+  case damaged(ObjectName, in: StoreID, reason: String)
+  /// Sealed with a data key that this repository's envelopes do not give.
+  case keyMissing(ObjectName, in: StoreID, KeyID)
+  case backupMissing(BackupID, of: ClusterID?)
+  case clusterMissing(ClusterID)
+  /// No store has the bytes.
+  case unavailable(ObjectName, [StoreID: ErrorReport])
+  /// The cluster was re-initialised, or the connection leads elsewhere.
+  case systemIdentifierDiffers(ClusterID, repository: [SystemIdentifier], server: SystemIdentifier)
+
+  public var summary: String {
+    switch self {
+    case .missingRepository: "could not find a repository"
+    case .alreadyExists(let store, _): "cannot create a repository in store \"\(store)\""
+    case .differentRepositories: "cannot use stores of different repositories together"
+    case .formatUnknown(let name, let store, _, _): "cannot read \"\(name)\" in store \"\(store)\""
+    case .damaged(let name, let store, _): "cannot use \"\(name)\" in store \"\(store)\": it is damaged"
+    case .keyMissing(let name, let store, _): "cannot open \"\(name)\" in store \"\(store)\""
+    case .backupMissing(let id, _): "could not find backup \"\(id)\""
+    case .clusterMissing(let cluster): "could not find a backup of cluster \"\(cluster)\""
+    case .unavailable(let name, _): "could not read \"\(name)\" from any store"
+    case .systemIdentifierDiffers(let cluster, _, _):
+      "cannot back up cluster \"\(cluster)\": it is not the one in the repository"
+    }
+  }
+
+  public var detail: String? {
+    switch self {
+    case .missingRepository(let stores):
+      "None of the stores \(Self.list(stores)) holds \"repository.json\"."
+    case .alreadyExists(_, let location): "\(location) is not empty; a repository is made in an empty place only."
+    case .differentRepositories(let a, let idA, let b, let idB):
+      "Store \"\(a)\" holds repository \(idA), store \"\(b)\" holds \(idB)."
+    case .formatUnknown(_, _, let found, let known):
+      "It has format version \(found); this program knows versions up to \(known)."
+    case .damaged(_, _, let reason): reason
+    case .keyMissing(_, _, let key):
+      "It is sealed with data key \(key), which is not among the keys of this repository."
+    case .backupMissing(_, let cluster):
+      cluster.map { "The repository holds no such backup of cluster \"\($0)\"." }
+    case .clusterMissing: "No store holds a manifest of one."
+    case .unavailable(_, let causes):
+      causes.sorted { $0.key < $1.key }
+        .map { "\($0.key): \($0.value.summary)" + ($0.value.detail.map { " (\($0))" } ?? "") }.joined(separator: "; ")
+    case .systemIdentifierDiffers(_, let known, let server):
+      "The repository holds system identifier \(known.map(\.description).joined(separator: ", ")); the server says \(server)."
+    }
+  }
+
+  public var hint: String? {
+    switch self {
+    case .missingRepository: "Run \"backupctl repository create\", or check the paths under \"repository.stores\"."
+    case .alreadyExists: "Name an empty directory, or keep using the repository that is there."
+    case .differentRepositories: "Check the paths under \"repository.stores\" in the configuration."
+    case .formatUnknown: "Use a newer version of this program."
+    case .damaged: "Run \"backupctl verify\" to learn what else is affected; restore from another backup or store."
+    case .keyMissing: "Check that the store holds every object below \"keys/\"."
+    case .backupMissing, .clusterMissing: "Run \"backupctl backups\" to see what there is."
+    case .unavailable: nil
+    case .systemIdentifierDiffers:
+      "Check that the connection leads to the right server. If the cluster was re-initialised, configure it under a new name."
+    }
+  }
+
+  private static func list(_ stores: [StoreID]) -> String { stores.map { "\"\($0)\"" }.joined(separator: ", ") }
+}

@@ -1,0 +1,56 @@
+public import BlockingWork
+
+/// A place that holds objects. Calls block and are made on lanes.
+///
+/// What callers rely on:
+/// - An object is there completely or not at all, and never changes.
+/// - `put` is durable on return and never overwrites: a name that is taken throws ``StorageError/alreadyExists(_:in:)``.
+/// - `read` and `list` see every `put` that has returned.
+/// - `delete` of a missing object succeeds. Every call may be repeated.
+public protocol ObjectStore: Sendable {
+  /// Where it is, for messages: a path, a bucket.
+  var location: String { get }
+
+  func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws
+  /// Bytes of the object; nil where it is missing.
+  func size(of name: ObjectName) throws -> Int64?
+  /// Fills the whole buffer from `offset`.
+  /// - Throws: ``StorageError/missing(_:in:)``, ``StorageError/truncated(_:in:expected:found:)``.
+  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws
+  /// Objects directly below a prefix, and the prefixes there, sorted by name.
+  func list(below prefix: String) throws -> Listing
+  func delete(_ name: ObjectName) throws
+}
+
+/// What lies directly below a prefix.
+public struct Listing: Sendable {
+  public struct Object: Sendable, Hashable {
+    public var name: ObjectName
+    public var size: Int64
+    public init(name: ObjectName, size: Int64) {
+      self.name = name
+      self.size = size
+    }
+  }
+  public var objects: [Object]
+  /// Last components of the prefixes one level down.
+  public var prefixes: [String]
+  public init(objects: [Object] = [], prefixes: [String] = []) {
+    self.objects = objects
+    self.prefixes = prefixes
+  }
+}
+
+extension ObjectStore {
+  /// The whole object.
+  /// - Parameter limit: Larger ones are refused unread.
+  public func readAll(_ name: ObjectName, limit: Int64 = 64 << 20) throws -> [UInt8] {
+    guard let size = try size(of: name) else { throw StorageError.missing(name, in: location) }
+    guard size <= limit else {
+      throw StorageError.truncated(name, in: location, expected: limit, found: size)
+    }
+    var bytes = [UInt8](repeating: 0, count: Int(size))
+    try bytes.withUnsafeMutableBytes { try read(name, at: 0, into: $0) }
+    return bytes
+  }
+}
