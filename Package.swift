@@ -99,5 +99,8 @@ let package = Package(
       ],
       swiftSettings: settings),
     .executableTarget(name: "backupd-wal", swiftSettings: settings),
+
+    // Tests.
+    .target(name: "TestSupport", dependencies: ["BackupModel"], path: "Tests/TestSupport", swiftSettings: settings),
   ]
 )

@@ -1,0 +1,88 @@
+internal import FoundationEssentials
+
+/// How a program ended.
+public enum ProgramStatus: Sendable, Hashable, CustomStringConvertible {
+  case exited(Int32)
+  case signalled(Int32)
+
+  public var description: String {
+    switch self {
+    case .exited(let code): "exit status \(code)"
+    case .signalled(let signal): "ended by signal \(signal)"
+    }
+  }
+}
+
+/// What a program left: how it ended and all it wrote.
+public struct ProgramResult: Sendable {
+  public var status: ProgramStatus
+  public var standardOutput: String
+  public var standardError: String
+  public var succeeded: Bool { status == .exited(0) }
+}
+
+/// Runs a program to its end.
+public enum Program {
+  /// - Parameters:
+  ///   - path: Absolute, or a name that is looked for on `PATH`.
+  ///   - environment: Added to this process's own.
+  ///   - deadline: The program's process group is killed when it passes.
+  /// - Throws: ``TestSupportError/deadlinePassed(what:after:standardError:)``; a bad exit status is a result, not an error.
+  @discardableResult
+  public static func run(
+    _ path: String, _ arguments: [String] = [], environment: [String: String] = [:], input: String = "",
+    as user: ProgramUser = .current, deadline: Duration = .seconds(120)
+  ) throws -> ProgramResult {
+    let program = try RunningProgram(path, arguments, environment: environment, input: input, user: user)
+    defer { program.end() }
+    return try program.waitForExit(deadline: deadline)
+  }
+
+  /// Runs a program that must exit 0.
+  /// - Returns: Standard output.
+  /// - Throws: ``TestSupportError/programFailed(command:status:standardOutput:standardError:)`` otherwise.
+  @discardableResult
+  public static func succeed(
+    _ path: String, _ arguments: [String] = [], environment: [String: String] = [:], input: String = "",
+    as user: ProgramUser = .current, deadline: Duration = .seconds(120)
+  ) throws -> String {
+    let result = try run(
+      path, arguments, environment: environment, input: input, as: user, deadline: deadline)
+    guard result.succeeded else {
+      throw TestSupportError.programFailed(
+        command: ([path] + arguments).joined(separator: " "), status: result.status,
+        standardOutput: result.standardOutput, standardError: result.standardError)
+    }
+    return result.standardOutput
+  }
+
+  /// Runs a program beside the closure; its process group is killed when the closure ends, if it has not exited by then.
+  public static func running<Result>(
+    _ path: String, _ arguments: [String] = [], environment: [String: String] = [:], input: String = "",
+    as user: ProgramUser = .current, _ body: (RunningProgram) throws -> Result
+  ) throws -> Result {
+    let program = try RunningProgram(path, arguments, environment: environment, input: input, user: user)
+    defer { program.end() }
+    return try body(program)
+  }
+
+  public static func running<Result>(
+    _ path: String, _ arguments: [String] = [], environment: [String: String] = [:], input: String = "",
+    as user: ProgramUser = .current, isolation: isolated (any Actor)? = #isolation,
+    _ body: (RunningProgram) async throws -> Result
+  ) async throws -> Result {
+    let program = try RunningProgram(path, arguments, environment: environment, input: input, user: user)
+    defer { program.end() }
+    return try await body(program)
+  }
+
+  /// The absolute path of a program.
+  static func locate(_ name: String) throws -> String {
+    if name.contains("/") { return name }
+    let places = (ProcessInfo.processInfo.environment["PATH"] ?? "/usr/bin:/bin").split(separator: ":")
+    for place in places where FileManager.default.isExecutableFile(atPath: "\(place)/\(name)") {
+      return "\(place)/\(name)"
+    }
+    throw TestSupportError.systemCall("look on PATH for", path: name, errno: 2)
+  }
+}
