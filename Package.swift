@@ -77,7 +77,7 @@ let package = Package(
     module("Varlink", ["BackupModel", "BlockingWork"]),
     module("ControlProtocol", ["BackupModel", "Varlink"]),
     module("ControlServer", ["BackupModel", "BlockingWork", "ControlProtocol", "Varlink", logging]),
-    module("ControlClient", ["BackupModel", "ControlProtocol", "Varlink"]),
+    module("ControlClient", ["BackupModel", "BlockingWork", "ControlProtocol", "Varlink"]),
     module(
       "DaemonConfiguration",
       ["BackupModel", "Scheduling", .product(name: "Yams", package: "Yams")]),

@@ -1,0 +1,75 @@
+public import BackupModel
+
+/// Everything the daemon says of itself at one moment: the keys of `backupctl status --json`.
+public struct DaemonStatus: Sendable, Hashable, Codable {
+  public var version: String
+  public var pid: Int32
+  public var startedAt: Timestamp
+  public var configurationPath: String
+  /// When the configuration in force was read.
+  public var configurationLoadedAt: Timestamp
+  public var clusters: [ClusterStatus]
+  public var jobs: [JobSummary]
+  /// Runs that have not ended, oldest first.
+  public var running: [RunRecord]
+  /// What is wrong at the moment; empty where all is well.
+  public var conditions: [Condition]
+
+  public init(
+    version: String, pid: Int32, startedAt: Timestamp, configurationPath: String, configurationLoadedAt: Timestamp,
+    clusters: [ClusterStatus], jobs: [JobSummary], running: [RunRecord], conditions: [Condition]
+  ) {
+    self.version = version
+    self.pid = pid
+    self.startedAt = startedAt
+    self.configurationPath = configurationPath
+    self.configurationLoadedAt = configurationLoadedAt
+    self.clusters = clusters
+    self.jobs = jobs
+    self.running = running
+    self.conditions = conditions
+  }
+}
+
+/// How well one cluster is protected.
+public struct ClusterStatus: Sendable, Hashable, Codable {
+  public var name: ClusterID
+  /// Nil until the server or the repository told it.
+  public var systemIdentifier: SystemIdentifier?
+  /// Instants a restore can reach, oldest first.
+  public var windows: [RecoveryWindow]
+  public var lastBackup: Backup?
+  /// Nil where no job keeps this cluster's WAL.
+  public var wal: WALStatus?
+
+  public init(
+    name: ClusterID, systemIdentifier: SystemIdentifier?, windows: [RecoveryWindow], lastBackup: Backup?,
+    wal: WALStatus?
+  ) {
+    self.name = name
+    self.systemIdentifier = systemIdentifier
+    self.windows = windows
+    self.lastBackup = lastBackup
+    self.wal = wal
+  }
+}
+
+/// A span without a gap, each instant of which can be restored.
+public struct RecoveryWindow: Sendable, Hashable, Codable {
+  /// When the oldest backup of the span was consistent.
+  public var from: Timestamp
+  /// The newest instant the repository's WAL reaches.
+  public var to: Timestamp
+  public var fromLSN: LSN
+  public var toLSN: LSN
+  /// The timeline at the span's end.
+  public var timeline: TimelineID
+
+  public init(from: Timestamp, to: Timestamp, fromLSN: LSN, toLSN: LSN, timeline: TimelineID) {
+    self.from = from
+    self.to = to
+    self.fromLSN = fromLSN
+    self.toLSN = toLSN
+    self.timeline = timeline
+  }
+}
