@@ -1,0 +1,117 @@
+public import BackupModel
+import Foundation
+internal import Storage
+
+/// Lists backups and opens them.
+public struct BackupCatalog: Sendable {
+  public let repository: Repository
+  public init(_ repository: Repository) { self.repository = repository }
+
+  /// A manifest that is there and cannot be read.
+  public struct Damage: Sendable {
+    public var backup: BackupID
+    public var cluster: ClusterID
+    public var report: ErrorReport
+  }
+
+  /// Backups of a cluster (of all, where nil), oldest first: by lineage, then sequence number.
+  ///
+  /// A damaged neighbour does not hide the others: what cannot be read is returned beside them.
+  public func list(_ cluster: ClusterID? = nil) throws -> (backups: [Backup], damaged: [Damage]) {
+    var backups: [Backup] = []
+    var damaged: [Damage] = []
+    for cluster in try cluster.map({ [$0] }) ?? repository.clusters() {
+      for lineage in try repository.lineages(of: cluster) {
+        let (found, broken) = try list(lineage)
+        backups += found
+        damaged += broken
+      }
+    }
+    return (backups, damaged)
+  }
+
+  /// Backups of one lineage by sequence number.
+  public func list(_ lineage: Lineage) throws -> (backups: [Backup], damaged: [Damage]) {
+    var holders: [BackupID: [StoreID]] = [:]
+    for store in repository.stores {
+      for object in try store.objects.list(below: lineage.backupsPrefix).objects {
+        guard let id = try? BackupID(object.name.lastComponent) else { continue }
+        holders[id, default: []].append(store.id)
+      }
+    }
+    var backups: [Backup] = []
+    var damaged: [Damage] = []
+    for (id, stores) in holders {
+      do {
+        let header = try readHeader(of: id, lineage)
+        let missing = repository.stores.map(\.id).filter { !stores.contains($0) }
+        backups.append(header.backup(stores: stores, missingStores: missing))
+      } catch {
+        damaged.append(Damage(backup: id, cluster: lineage.cluster, report: ErrorReport(error)))
+      }
+    }
+    return (backups.sorted { $0.sequence < $1.sequence }, damaged.sorted { $0.backup < $1.backup })
+  }
+
+  /// The newest backup id of a lineage and the highest sequence number, both nil where there is none.
+  public func newest(_ lineage: Lineage) throws -> (id: BackupID, sequence: UInt64)? {
+    var ids: Set<BackupID> = []
+    for store in repository.stores {
+      for object in try store.objects.list(below: lineage.backupsPrefix).objects {
+        if let id = try? BackupID(object.name.lastComponent) { ids.insert(id) }
+      }
+    }
+    // Ids rise with sequence numbers; a damaged newest manifest leaves the one before it and its own place.
+    var skipped: UInt64 = 0
+    for id in ids.sorted().reversed() {
+      if let header = try? readHeader(of: id, lineage) { return (ids.max()!, header.sequence + skipped) }
+      skipped += 1
+    }
+    return ids.max().map { ($0, skipped) }
+  }
+
+  public func readHeader(of id: BackupID, _ lineage: Lineage) throws -> ManifestHeader {
+    try repository.firstAnswer(for: lineage.manifest(id)) { store in
+      try Self.readHeader(of: id, lineage, in: store, keys: repository.keys)
+    }
+  }
+
+  static func readHeader(
+    of id: BackupID, _ lineage: Lineage, in store: RepositoryStore, keys: KeyRing
+  ) throws -> ManifestHeader {
+    let reader = try SealedObjectReader(.manifest, lineage.manifest(id), in: store, keys: keys)
+    return try decodeHeader(reader, id, lineage)
+  }
+
+  static func decodeHeader(
+    _ reader: SealedObjectReader, _ id: BackupID, _ lineage: Lineage
+  ) throws -> ManifestHeader {
+    guard let json = try reader.readFirst(.header) else {
+      throw RepositoryError.damaged(reader.name, in: reader.store, reason: "It has no header.")
+    }
+    let header: ManifestHeader
+    do {
+      header = try JSONDecoder().decode(ManifestHeader.self, from: Data(json))
+    } catch {
+      throw RepositoryError.damaged(reader.name, in: reader.store, reason: "Its header is not as expected: \(error)")
+    }
+    guard header.id == id, header.cluster == lineage.cluster, header.systemIdentifier == lineage.systemIdentifier
+    else {
+      throw RepositoryError.damaged(reader.name, in: reader.store, reason: "It is the manifest of another backup.")
+    }
+    return header
+  }
+
+  /// Finds a backup by id.
+  /// - Throws: ``RepositoryError/backupMissing(_:of:)``.
+  public func open(_ id: BackupID, of cluster: ClusterID? = nil) throws -> BackupReader {
+    for cluster in try cluster.map({ [$0] }) ?? repository.clusters() {
+      for lineage in try repository.lineages(of: cluster) {
+        for store in repository.stores where try store.objects.size(of: lineage.manifest(id)) != nil {
+          return try BackupReader(repository, lineage, id)
+        }
+      }
+    }
+    throw RepositoryError.backupMissing(id, of: cluster)
+  }
+}

@@ -1,0 +1,129 @@
+public import BackupModel
+internal import BlockingWork
+internal import Storage
+
+/// Reads one backup: its header, its files, their page maps. Used by one thread at a time.
+public final class BackupReader {
+  public let repository: Repository
+  public let lineage: Lineage
+  public let header: ManifestHeader
+  private var openMetadata: (id: PackID, reader: SealedObjectReader)?
+  private var openFrame: (pack: PackID, number: UInt32, bytes: [UInt8])?
+
+  public init(_ repository: Repository, _ lineage: Lineage, _ id: BackupID) throws {
+    self.repository = repository
+    self.lineage = lineage
+    header = try BackupCatalog(repository).readHeader(of: id, lineage)
+  }
+
+  private var manifestName: ObjectName { lineage.manifest(header.id) }
+
+  /// The packs this backup uses and the sealed bytes it uses of each.
+  public func livePacks() throws -> [ManifestHeader.LivePack] {
+    try repository.read(.manifest, manifestName) { reader in
+      var packs: [ManifestHeader.LivePack] = []
+      for frame in reader.frames where frame.role == .index {
+        let bytes = try reader.read(frame)
+        try bytes.withUnsafeBytes { bytes in
+          var input = ByteReader(bytes)
+          do {
+            while input.remaining > 0 {
+              packs.append(.init(pack: try input.id("a pack"), liveBytes: try input.integer("a pack")))
+            }
+          } catch {
+            throw RepositoryError.damaged(reader.name, in: reader.store, reason: "A list of packs is malformed.")
+          }
+        }
+      }
+      return packs
+    }
+  }
+
+  /// Hands out the entries in the order of their paths.
+  public func forEachFile(_ body: (ManifestFile) throws -> Void) throws {
+    var previous: [UInt8] = []
+    func read(_ reader: SealedObjectReader) throws {
+      for frame in reader.frames where frame.role == .stream {
+        for file in try Self.decode(try reader.read(frame), reader) {
+          let path = Array(file.path.utf8)
+          guard previous.isEmpty || previous.lexicographicallyPrecedes(path) else {
+            throw RepositoryError.damaged(reader.name, in: reader.store, reason: "Its entries are out of order.")
+          }
+          previous = path
+          try body(file)
+        }
+      }
+    }
+    if header.parts.isEmpty { return try read(repository.read(.manifest, manifestName) { $0 }) }
+    for part in header.parts {
+      try read(repository.read(.metadata, lineage.metadataPack(part)) { $0 })
+    }
+  }
+
+  private static func decode(_ bytes: [UInt8], _ reader: SealedObjectReader) throws -> [ManifestFile] {
+    try bytes.withUnsafeBytes { bytes in
+      var input = ByteReader(bytes)
+      var files: [ManifestFile] = []
+      do {
+        while input.remaining > 0 { files.append(try ManifestFile(decoding: &input)) }
+      } catch let error as ByteReader.Malformed {
+        throw RepositoryError.damaged(
+          reader.name, in: reader.store, reason: "An entry is malformed: \(error.what).")
+      }
+      return files
+    }
+  }
+
+  /// The page map of a file; empty for a file without content.
+  /// - Throws: ``RepositoryError/damaged(_:in:reason:)`` where it does not cover the file exactly.
+  public func pageMap(of file: ManifestFile) throws -> PageMap {
+    guard let reference = file.pageMap else {
+      guard file.size == 0 else {
+        throw RepositoryError.damaged(
+          manifestName, in: repository.stores[0].id, reason: "\"\(file.path)\" has content and no page map.")
+      }
+      return PageMap()
+    }
+    let name = lineage.metadataPack(reference.metadataPack)
+    let bytes = try metadataBytes(reference, name)
+    let map = try? bytes.withUnsafeBytes { bytes in
+      var input = ByteReader(bytes)
+      return try PageMap(decoding: &input)
+    }
+    guard let map, map.covers(pages: file.pages) else {
+      throw RepositoryError.damaged(
+        name, in: openMetadata?.reader.store ?? repository.stores[0].id,
+        reason: "The page map of \"\(file.path)\" does not describe the file.")
+    }
+    return map
+  }
+
+  private func metadataBytes(_ reference: PageMapReference, _ name: ObjectName) throws -> [UInt8] {
+    if openMetadata?.id != reference.metadataPack {
+      let reader = try repository.read(.metadata, name) { $0 }
+      openMetadata = (reference.metadataPack, reader)
+    }
+    let reader = openMetadata!.reader
+    var result: [UInt8] = []
+    // Not more than there can be, whatever the reference claims.
+    result.reserveCapacity(min(Int(reference.length), 1 << 20))
+    var number = reference.frame
+    var offset = Int(reference.offset)
+    while result.count < Int(reference.length) {
+      guard Int(number) < reader.frames.count else {
+        throw RepositoryError.damaged(name, in: reader.store, reason: "A page map lies beyond its end.")
+      }
+      if openFrame?.pack != reference.metadataPack || openFrame?.number != number {
+        openFrame = (reference.metadataPack, number, try reader.read(reader.frames[Int(number)]))
+      }
+      let bytes = openFrame!.bytes
+      guard offset < bytes.count else {
+        throw RepositoryError.damaged(name, in: reader.store, reason: "A page map lies beyond its frame.")
+      }
+      result.append(contentsOf: bytes[offset..<min(bytes.count, offset + Int(reference.length) - result.count)])
+      number &+= 1
+      offset = 0
+    }
+    return result
+  }
+}

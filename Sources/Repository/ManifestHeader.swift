@@ -1,0 +1,109 @@
+public import BackupModel
+
+/// A page whose checksum did not fit, also when it was read again.
+public struct DamagedPage: Sendable, Hashable, Codable {
+  public var path: String
+  /// The block within its relation fork, as PostgreSQL counts.
+  public var block: UInt32
+  public init(path: String, block: UInt32) {
+    self.path = path
+    self.block = block
+  }
+}
+
+/// What a manifest says of its backup as a whole: the JSON of its first frame.
+public struct ManifestHeader: Sendable, Hashable, Codable {
+  public struct Tablespace: Sendable, Hashable, Codable {
+    public var oid: UInt32
+    public var location: String
+    public init(oid: UInt32, location: String) {
+      self.oid = oid
+      self.location = location
+    }
+  }
+  /// Sealed bytes of a pack that this backup uses.
+  public struct LivePack: Sendable, Hashable {
+    public var pack: PackID
+    public var liveBytes: UInt64
+    public init(pack: PackID, liveBytes: UInt64) {
+      self.pack = pack
+      self.liveBytes = liveBytes
+    }
+  }
+
+  public var id: BackupID
+  public var cluster: ClusterID
+  public var systemIdentifier: SystemIdentifier
+  public var kind: BackupKind
+  public var job: JobID?
+  public var run: RunID?
+  /// Order within the lineage.
+  public var sequence: UInt64
+  public var parent: BackupID?
+  public var started: Timestamp
+  public var finished: Timestamp
+  public var timeline: TimelineID
+  public var startLSN: LSN
+  public var stopLSN: LSN
+  /// `server_version_num`, e.g. 150020.
+  public var serverVersion: Int
+  public var walSegmentBytes: UInt64
+  public var dataChecksums: Bool
+  /// `stream` or `direct`.
+  public var source: String
+  public var tablespaces: [Tablespace]
+  public var fileCount: UInt64
+  public var totalBytes: ByteCount
+  public var newBytes: ByteCount
+  public var storedBytes: ByteCount
+  public var pagesRead: UInt64
+  public var pagesChanged: UInt64
+  public var damagedPages: [DamagedPage]
+  public var warnings: [String]
+  /// Metadata packs that carry on the body, in order, where the manifest outgrows one object.
+  public var parts: [PackID]
+  /// Where the server's configuration files were, absolute: `config_file`, `hba_file`, `ident_file`.
+  public var configurationFiles: [String: String]
+
+  public init(
+    id: BackupID, cluster: ClusterID, systemIdentifier: SystemIdentifier, kind: BackupKind, job: JobID?, run: RunID?,
+    sequence: UInt64, started: Timestamp
+  ) {
+    self.id = id
+    self.cluster = cluster
+    self.systemIdentifier = systemIdentifier
+    self.kind = kind
+    self.job = job
+    self.run = run
+    self.sequence = sequence
+    self.started = started
+    finished = started
+    timeline = TimelineID(1)
+    startLSN = LSN(0)
+    stopLSN = LSN(0)
+    serverVersion = 0
+    walSegmentBytes = 16 << 20
+    dataChecksums = false
+    source = "stream"
+    tablespaces = []
+    fileCount = 0
+    totalBytes = ByteCount(0)
+    newBytes = ByteCount(0)
+    storedBytes = ByteCount(0)
+    pagesRead = 0
+    pagesChanged = 0
+    damagedPages = []
+    warnings = []
+    parts = []
+    configurationFiles = [:]
+  }
+
+  /// The backup as lists show it.
+  public func backup(stores: [StoreID], missingStores: [StoreID]) -> Backup {
+    Backup(
+      id: id, cluster: cluster, kind: kind, job: job, started: started, finished: finished, startLSN: startLSN,
+      stopLSN: stopLSN, timeline: timeline, systemIdentifier: systemIdentifier, sequence: sequence,
+      totalBytes: totalBytes, newBytes: newBytes, storedBytes: storedBytes, parent: parent, stores: stores,
+      missingStores: missingStores)
+  }
+}

@@ -1,0 +1,62 @@
+internal import BackupModel
+internal import Compression
+
+/// Writes page maps into metadata packs. Used under its owner's lock.
+///
+/// Maps follow one another in a stream cut into frames of 256 KiB; a map never crosses from one pack into the next.
+final class MetadataWriter {
+  private let repository: Repository
+  private let lineage: Lineage
+  private let sender: PackSender
+  private let compressor: ZstdCompressor
+  private var open: (id: PackID, builder: SealedObjectBuilder)?
+  private var pending = ByteWriter()
+
+  init(repository: Repository, lineage: Lineage, sender: PackSender) throws {
+    self.repository = repository
+    self.lineage = lineage
+    self.sender = sender
+    compressor = try ZstdCompressor(level: 1)
+  }
+
+  func append(_ map: PageMap) throws -> PageMapReference {
+    var encoded = ByteWriter()
+    map.encode(into: &encoded)
+    // As if nothing compressed: then it fits for certain.
+    let worst = encoded.bytes.count + pending.bytes.count + (encoded.bytes.count / SealedFormat.maximumFrame + 2) * 1024
+    if let (_, builder) = open, builder.size + worst > SealedFormat.maximumObject { try finish() }
+    if open == nil {
+      let id = PackID.random()
+      let buffer = SealedBuffer(capacity: 1 << 20)
+      open = (id, try repository.makeBuilder(.metadata, lineage.metadataPack(id), buffer: buffer))
+    }
+    let (id, builder) = open!
+    let reference = PageMapReference(
+      metadataPack: id, frame: builder.frameCount, offset: UInt32(pending.bytes.count),
+      length: UInt32(encoded.bytes.count))
+    pending.append(encoded.bytes)
+    try flush(builder, keepingRest: true)
+    return reference
+  }
+
+  func finish() throws {
+    guard let (id, builder) = open else { return }
+    try flush(builder, keepingRest: false)
+    open = nil
+    try sender.send(lineage.metadataPack(id), builder.finish(), pooled: false)
+  }
+
+  private func flush(_ builder: SealedObjectBuilder, keepingRest: Bool) throws {
+    let size = SealedFormat.maximumFrame
+    var position = 0
+    try pending.bytes.withUnsafeBytes { bytes in
+      while bytes.count - position >= size || (!keepingRest && position < bytes.count) {
+        let end = min(position + size, bytes.count)
+        _ = try builder.append(
+          UnsafeRawBufferPointer(rebasing: bytes[position..<end]), role: .stream, with: compressor)
+        position = end
+      }
+    }
+    pending.bytes.removeFirst(position)
+  }
+}

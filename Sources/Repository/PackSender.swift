@@ -1,0 +1,139 @@
+internal import BackupModel
+public import BlockingWork
+public import Storage
+import Synchronization
+
+/// Carries finished objects to every store, each store through a thread of its own.
+///
+/// A store that fails after its retries is left out of the rest of the run; the others go on. Buffers come from a
+/// pool, so memory is the pool's size whatever the size of the backup.
+final class PackSender: Sendable {
+  private final class Outgoing: Sendable {
+    let name: ObjectName
+    let buffer: SealedBuffer
+    let isPooled: Bool
+    private let left: Mutex<Int>
+    init(name: ObjectName, buffer: SealedBuffer, isPooled: Bool, stores: Int) {
+      self.name = name
+      self.buffer = buffer
+      self.isPooled = isPooled
+      left = Mutex(stores)
+    }
+    /// Whether this was the last store.
+    func isDone() -> Bool {
+      left.withLock {
+        $0 -= 1
+        return $0 == 0
+      }
+    }
+  }
+
+  private struct State {
+    var failures: [StoreID: ErrorReport] = [:]
+    var storedBytes: Int64 = 0
+    var written: [StoreID: [ObjectName]] = [:]
+  }
+
+  private let stores: [RepositoryStore]
+  private let rings: [BoundedRing<Outgoing>]
+  private let pool: BoundedRing<SealedBuffer>
+  private let state = Mutex(State())
+  private let cancellation: Cancellation
+  private let cancellationHandler: Int
+
+  init(stores: [RepositoryStore], buffers: Int, cancellation: Cancellation) throws {
+    self.stores = stores
+    self.cancellation = cancellation
+    let rings = stores.map { _ in BoundedRing<Outgoing>(capacity: buffers) }
+    let pool = BoundedRing<SealedBuffer>(capacity: buffers)
+    for _ in 0..<buffers { try pool.push(SealedBuffer(capacity: SealedFormat.maximumObject)) }
+    self.rings = rings
+    self.pool = pool
+    cancellationHandler = cancellation.addHandler {
+      pool.abort()
+      for ring in rings { ring.abort() }
+    }
+  }
+
+  deinit { cancellation.removeHandler(cancellationHandler) }
+
+  /// An empty buffer; waits until one is free.
+  func takeBuffer() throws -> SealedBuffer {
+    guard let buffer = try pool.pop() else { throw CancellationError() }
+    return buffer
+  }
+
+  /// Hands an object to every store's thread.
+  /// - Parameter pooled: Whether the buffer came from ``takeBuffer()`` and goes back there.
+  func send(_ name: ObjectName, _ buffer: SealedBuffer, pooled: Bool = true) throws {
+    state.withLock { $0.storedBytes += Int64(buffer.count) }
+    let outgoing = Outgoing(name: name, buffer: buffer, isPooled: pooled, stores: stores.count)
+    for ring in rings { try ring.push(outgoing) }
+  }
+
+  /// No more objects come.
+  func close() { for ring in rings { ring.close() } }
+
+  /// The work of one store's thread: ends when the sender is closed and all is stored.
+  func run(store index: Int) throws {
+    let store = stores[index]
+    while let outgoing = try rings[index].pop() {
+      let failed = state.withLock { $0.failures[store.id] != nil }
+      if !failed {
+        do {
+          try StoreWriter.put(outgoing.name, outgoing.buffer.bytes, in: store, cancellation: cancellation)
+          state.withLock { $0.written[store.id, default: []].append(outgoing.name) }
+        } catch let error as CancellationError {
+          throw error
+        } catch {
+          let allFailed = state.withLock {
+            $0.failures[store.id] = ErrorReport(error)
+            return $0.failures.count == stores.count
+          }
+          if allFailed { throw error }
+        }
+      }
+      if outgoing.isDone(), outgoing.isPooled { try pool.push(outgoing.buffer) }
+    }
+  }
+
+  var storedBytes: Int64 { state.withLock { $0.storedBytes } }
+  /// Stores that do not hold everything, and why.
+  var failures: [StoreID: ErrorReport] { state.withLock { $0.failures } }
+
+  /// Takes back what this run stored and no manifest refers to: a run that failed leaves the disk as it found it.
+  func removeWritten() {
+    for (store, names) in state.withLock({ $0.written }) {
+      guard let objects = stores.first(where: { $0.id == store })?.objects else { continue }
+      // The run has failed already and its error is what the operator sees; what stays is unreferenced.
+      for name in names { try? objects.delete(name) }
+    }
+  }
+}
+
+/// Puts objects with a few retries.
+public enum StoreWriter {
+  static let delays: [Duration] = [.milliseconds(200), .seconds(1), .seconds(3)]
+
+  /// Puts an object, trying again where that may help. Durable on return.
+  ///
+  /// A name that is taken is fine where the bytes are the same: an earlier attempt was stored though it reported
+  /// failure.
+  public static func put(
+    _ name: ObjectName, _ bytes: UnsafeRawBufferPointer, in store: RepositoryStore, cancellation: Cancellation
+  ) throws {
+    var attempt = 0
+    while true {
+      do {
+        return try store.objects.put(name, bytes, cancellation: cancellation)
+      } catch StorageError.alreadyExists(let name, let location) {
+        let existing = try store.objects.readAll(name, limit: Int64(bytes.count) + 1)
+        if existing.withUnsafeBytes({ $0.elementsEqual(bytes) }) { return }
+        throw StorageError.alreadyExists(name, in: location)
+      } catch let error as StorageError where error.retryMayHelp && attempt < delays.count {
+        try cancellation.sleep(delays[attempt])
+        attempt += 1
+      }
+    }
+  }
+}
