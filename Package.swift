@@ -80,7 +80,7 @@ let package = Package(
     module("ControlClient", ["BackupModel", "BlockingWork", "ControlProtocol", "Varlink"]),
     module(
       "DaemonConfiguration",
-      ["BackupModel", "Scheduling", .product(name: "Yams", package: "Yams")]),
+      ["BackupModel", "DurableFiles", "Scheduling", .product(name: "Yams", package: "Yams")]),
 
     // Programs.
     .executableTarget(
@@ -102,5 +102,9 @@ let package = Package(
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["BackupModel"], path: "Tests/TestSupport", swiftSettings: settings),
+    tests("VarlinkTests", ["Varlink", "BlockingWork", "TestSupport"]),
+    tests(
+      "ControlServerTests",
+      ["BackupModel", "BlockingWork", "ControlClient", "ControlProtocol", "ControlServer", "TestSupport", logging]),
   ]
 )

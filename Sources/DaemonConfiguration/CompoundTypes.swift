@@ -1,0 +1,70 @@
+import BackupModel
+
+/// A mapping that a reader of its own takes apart: the value is where it stands.
+struct SectionPlace: Sendable {}
+
+extension ValueType where Value == SectionPlace {
+  static let section = ValueType(name: "mapping", range: nil) { _ in SectionPlace() }
+}
+
+extension ValueType where Value == SecretSource {
+  static let secret = ValueType(name: "place of a secret", range: nil) { place in
+    if case .scalar = place.node {
+      place.report(
+        "a secret is never written here", advice: "write {file: PATH}, {credential: NAME} or {environment: NAME}")
+      return nil
+    }
+    guard let reader = MappingReader(place, keys: SecretKeys.keys) else { return nil }
+    let sources: [SecretSource?] = [
+      reader.value(SecretKeys.file).map { .file($0) }, reader.value(SecretKeys.credential).map { .credential($0) },
+      reader.value(SecretKeys.environment).map { .environment($0) },
+    ]
+    let given = [reader.has(SecretKeys.file), reader.has(SecretKeys.credential), reader.has(SecretKeys.environment)]
+    guard given.filter({ $0 }).count == 1 else {
+      place.report("must name exactly one of file, credential and environment")
+      return nil
+    }
+    return sources.compactMap { $0 }.first
+  }
+}
+
+extension ValueType where Value == RepositorySettings.Encryption {
+  static let encryption = ValueType(name: "`none` or `{key-file: PATH}`", range: nil) { place in
+    if case .scalar = place.node {
+      if place.plainText == "none" { return RepositorySettings.Encryption.none }
+      place.report("must be none or {key-file: PATH}")
+      return nil
+    }
+    return MappingReader(place, keys: EncryptionKeys.keys)?.value(EncryptionKeys.keyFile).map { .keyFile($0) }
+  }
+}
+
+extension ValueType where Value == RetentionPolicy {
+  static let retention = ValueType(name: "span, or mapping", range: nil) { place in
+    if case .scalar = place.node {
+      return RetentionKeys.span.type.read(place).map { RetentionPolicy(spanSeconds: $0.components.seconds) }
+    }
+    guard let reader = MappingReader(place, keys: RetentionKeys.keys) else { return nil }
+    let span = reader.value(RetentionKeys.span)
+    let count = reader.value(RetentionKeys.count)
+    let last = reader.value(RetentionKeys.last)
+    if reader.has(RetentionKeys.count), reader.has(RetentionKeys.last) {
+      place.report("\"count\" and \"last\" are the same: name one")
+      return nil
+    }
+    guard span != nil || count != nil || last != nil else {
+      if place.problems.problems.isEmpty { place.report("must name a span or a count") }
+      return nil
+    }
+    return RetentionPolicy(spanSeconds: span?.components.seconds, count: count ?? last)
+  }
+}
+
+extension ValueType where Value == Bool {
+  /// A switch that exists and cannot be turned on yet.
+  static let notYet = ValueType(name: "`false`", range: nil) { place in
+    guard let value = flag.read(place) else { return nil }
+    if value { place.report("true is not supported by this version") }
+    return value ? nil : value
+  }
+}

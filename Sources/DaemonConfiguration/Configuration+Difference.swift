@@ -1,0 +1,105 @@
+import BackupModel
+import Scheduling
+
+extension Configuration {
+  /// What changed from an earlier configuration, a readable line each; empty where nothing did.
+  public func difference(from earlier: Configuration) -> [String] {
+    Self.changes("daemon", from: earlier.daemon.facts, to: daemon.facts)
+      + Self.changes(
+        "cluster", from: earlier.clusters.map { ($0.id.rawValue, $0.facts) },
+        to: clusters.map { ($0.id.rawValue, $0.facts) })
+      + Self.changes(
+        "repository", from: [("encryption", earlier.repository.encryptionText)],
+        to: [("encryption", repository.encryptionText)])
+      + Self.changes(
+        "store", from: earlier.repository.stores.map { ($0.id.rawValue, $0.facts) },
+        to: repository.stores.map { ($0.id.rawValue, $0.facts) })
+      + Self.changes(
+        "job", from: earlier.jobs.map { ($0.id.rawValue, $0.facts) }, to: jobs.map { ($0.id.rawValue, $0.facts) })
+  }
+
+  /// Keys and values as the file writes them; nil where the key is not set.
+  fileprivate typealias Facts = [(key: String, value: String?)]
+
+  private static func changes(_ what: String, from old: [(String, Facts)], to new: [(String, Facts)]) -> [String] {
+    var lines: [String] = []
+    for (name, _) in old where !new.contains(where: { $0.0 == name }) { lines.append("\(what) \"\(name)\" removed") }
+    for (name, facts) in new {
+      if let before = old.first(where: { $0.0 == name }) {
+        lines += changes("\(what) \"\(name)\"", from: before.1, to: facts)
+      } else {
+        lines.append("\(what) \"\(name)\" added")
+      }
+    }
+    return lines
+  }
+
+  private static func changes(_ what: String, from old: Facts, to new: Facts) -> [String] {
+    let keys = new.map(\.key) + old.map(\.key).filter { key in !new.contains { $0.key == key } }
+    return keys.compactMap { key in
+      let before = old.first { $0.key == key }?.value
+      let after = new.first { $0.key == key }?.value
+      return switch (before, after) {
+      case (let before?, let after?) where before != after: "\(what): \(key) changed from \"\(before)\" to \"\(after)\""
+      case (nil, let after?): "\(what): \(key) set to \"\(after)\""
+      case (let before?, nil): "\(what): \(key) no longer set, was \"\(before)\""
+      default: nil
+      }
+    }
+  }
+}
+
+extension DaemonSettings {
+  fileprivate var facts: Configuration.Facts {
+    [
+      ("state-directory", stateDirectory), ("socket", socket), ("admin-group", adminGroup), ("workers", "\(workers)"),
+      ("groups.backup", "\(backupWidth)"),
+    ]
+  }
+}
+
+extension ClusterSettings {
+  fileprivate var facts: Configuration.Facts {
+    [("connection", connection), ("data-directory", dataDirectory), ("password", password?.description)]
+  }
+}
+
+extension RepositorySettings {
+  fileprivate var encryptionText: String? {
+    switch encryption {
+    case .keyFile(let path): "key-file \(path)"
+    case .none: "none"
+    }
+  }
+}
+
+extension StoreSettings {
+  fileprivate var facts: Configuration.Facts { [("path", path), ("durability", durability.rawValue)] }
+}
+
+extension JobSettings {
+  fileprivate var facts: Configuration.Facts {
+    let common: Configuration.Facts = [("kind", kind.name), ("cluster", cluster.rawValue)]
+    switch kind {
+    case .physical(let settings):
+      return common + [
+        ("schedule", settings.schedule?.text), ("timezone", settings.timeZone.name),
+        ("missed", settings.missed.rawValue), ("deadline", settings.deadline.map(DurationText.format)),
+        ("retries", "\(settings.retries)"), ("keep", settings.keep.map(Self.text)),
+        ("checkpoint", settings.checkpoint.rawValue), ("source", settings.source.rawValue),
+        ("rate", settings.rate?.description), ("full", "\(settings.full)"),
+      ]
+    case .wal(let settings):
+      return common + [
+        ("slot", settings.slot), ("recovery-window", settings.recoveryWindow.map(DurationText.format)),
+        ("partial-interval", DurationText.format(settings.partialInterval)),
+      ]
+    }
+  }
+
+  private static func text(_ policy: RetentionPolicy) -> String {
+    [
+      policy.spanSeconds.map { DurationText.format(.seconds($0)) }, policy.count.map { "count \($0)" },
+    ].compactMap { $0 }.joined(separator: ", ")
+  }
+}

@@ -1,0 +1,62 @@
+import BackupModel
+
+/// What is right alone and wrong together.
+struct ConfigurationChecks {
+  typealias Placed = ConfigurationReader.Placed
+  let daemon: DaemonSettings
+  let clusters: [Placed<ClusterSettings>]
+  let stores: [Placed<StoreSettings>]
+  let jobs: [Placed<JobSettings>]
+  let daemonPlace: Place
+
+  func run() {
+    checkStores()
+    checkDataDirectories()
+    checkWALJobs()
+  }
+
+  private func checkStores() {
+    for (index, store) in stores.enumerated() {
+      for earlier in stores[..<index] {
+        let path = store.value.path
+        let other = earlier.value.path
+        if path == other {
+          store.place.report("is the path of store \"\(earlier.value.id)\" as well: two copies need two places")
+        } else if AbsolutePath.isInside(path, other) || AbsolutePath.isInside(other, path) {
+          let inner = AbsolutePath.isInside(path, other)
+          store.place.report(
+            "\(inner ? "lies inside" : "contains") the path of store \"\(earlier.value.id)\", \"\(other)\"")
+        }
+      }
+    }
+  }
+
+  private func checkDataDirectories() {
+    for (index, cluster) in clusters.enumerated() {
+      guard let directory = cluster.value.dataDirectory else { continue }
+      for store in stores where AbsolutePath.isInside(store.value.path, directory) {
+        store.place.report(
+          "lies inside the data directory of cluster \"\(cluster.value.id)\", and would be lost with it",
+          advice: "put the store elsewhere, best on another disk")
+      }
+      if AbsolutePath.isInside(daemon.stateDirectory, directory) {
+        daemonPlace.report("state-directory lies inside the data directory of cluster \"\(cluster.value.id)\"")
+      }
+      for earlier in clusters[..<index] where earlier.value.dataDirectory == directory {
+        cluster.place.report("has the same data-directory as cluster \"\(earlier.value.id)\"")
+      }
+    }
+  }
+
+  private func checkWALJobs() {
+    var first: [ClusterID: JobID] = [:]
+    for job in jobs {
+      guard case .wal = job.value.kind else { continue }
+      if let other = first[job.value.cluster] {
+        job.place.report("job \"\(other)\" streams the WAL of cluster \"\(job.value.cluster)\" already")
+      } else {
+        first[job.value.cluster] = job.value.id
+      }
+    }
+  }
+}

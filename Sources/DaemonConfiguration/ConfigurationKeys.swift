@@ -1,0 +1,167 @@
+import BackupModel
+import Scheduling
+
+// Every key of the configuration, once. Decoding, checking, `backupctl config explain` and the reference come from here.
+// Keys declared `.refused` belong to the grammar and to later versions: naming one is an error, never silently ignored.
+
+enum RootKeys {
+  static let section = Section(
+    path: "", sentence: "The whole file.",
+    keys: ["daemon", "clusters", "repository", "jobs"].map { KeyDeclaration(name: $0, type: "mapping", sentence: "") }
+      + ["tiers", "alerts"].map { .refused($0) })
+}
+
+enum DaemonKeys {
+  static let stateDirectory = Key(
+    "state-directory", .absolutePath, .standard("/var/lib/backupd"),
+    "Where the daemon keeps the state of jobs, WAL on its way to the stores, and page fingerprints.")
+  static let socket = Key(
+    "socket", .socketPath, .standard("/run/backupd/control.sock"), "The control socket that `backupctl` talks to.")
+  static let adminGroup = Key(
+    "admin-group", .text, .optional,
+    "Members of this group may start and cancel jobs over the control socket; without it only root and the daemon's user."
+  )
+  static let workers = Key(
+    "workers", .count(1...32), .computed("the number of cores, at most 4"),
+    "Threads that compress and seal pages. Each further one costs memory for the pages it holds.")
+  static let groups = Key(
+    "groups", .section, .optional, "How many jobs of a group run at the same time: see `daemon.groups`.")
+  static let section = Section(
+    path: "daemon", sentence: "The daemon itself; all optional.",
+    keys: [
+      stateDirectory.declaration, socket.declaration, adminGroup.declaration, workers.declaration, groups.declaration,
+    ])
+}
+
+enum GroupKeys {
+  static let backup = Key(
+    "backup", .count(1...16), .standard("1"), "Backups that run at the same time; those of one cluster never do.")
+  static let section = Section(
+    path: "daemon.groups", sentence: "The width of each group of jobs.",
+    keys: [backup.declaration] + ["wal", "validation", "monitoring"].map { .refused($0) })
+}
+
+enum ClusterKeys {
+  static let connection = Key(
+    "connection", .connection, .required,
+    "How to reach the server, such as `host=/var/run/postgresql user=postgres dbname=postgres`. The role needs REPLICATION."
+  )
+  static let dataDirectory = Key(
+    "data-directory", .absolutePath, .optional,
+    "The server's data directory where it is on this host; no store may lie inside it.")
+  static let password = Key(
+    "password", .secret, .optional,
+    "Where the role's password is kept: `{file: PATH}`, `{credential: NAME}` or `{environment: NAME}`. Without it libpq looks into its password file."
+  )
+  static let section = Section(
+    path: "clusters.<cluster>", sentence: "A PostgreSQL cluster, under a name of your choice. At least one.",
+    keys: [connection.declaration, dataDirectory.declaration, password.declaration])
+}
+
+enum RepositoryKeys {
+  static let encryption = Key(
+    "encryption", .encryption, .required,
+    "How the repository's data key is protected: `{key-file: PATH}`, or `none`, which stores it beside the data and keeps nothing secret."
+  )
+  static let stores = Key("stores", .section, .required, "The stores, each under a name of your choice. At least one.")
+  static let section = Section(
+    path: "repository", sentence: "Where backups and WAL are kept.", keys: [encryption.declaration, stores.declaration])
+}
+
+enum EncryptionKeys {
+  static let keyFile = Key("key-file", .absolutePath, .required, "A file only the daemon's user can read.")
+  static let keys = [keyFile.declaration] + ["passphrase", "aws-kms", "gcp-kms", "region"].map { .refused($0) }
+}
+
+enum StoreKeys {
+  static let path = Key(
+    "path", .absolutePath, .required, "The directory that holds this copy of the repository.")
+  static let durability = Key(
+    "durability", .choice(refused: ["eventual", "on-copy"]) as ValueType<StoreDurability>, .standard("required"),
+    "`required`: a backup is not done before it is in this store.")
+  static let section = Section(
+    path: "repository.stores.<store>", sentence: "A place that holds a complete copy of the repository.",
+    keys: [path.declaration, durability.declaration]
+      + ["keep", "s3", "gcs", "azure", "sftp", "object-lock", "bandwidth"].map { .refused($0) })
+}
+
+/// The kinds of jobs of this version.
+enum JobKindName: String, Sendable, CaseIterable { case physical, wal }
+
+enum JobKeys {
+  static let kind = Key(
+    "kind", .choice(refused: ["logical", "drill", "copy", "check"]) as ValueType<JobKindName>, .required,
+    "`physical`: a backup of the whole cluster. `wal`: streams WAL for as long as the daemon runs.")
+  static let cluster = Key("cluster", .name() as ValueType<ClusterID>, .required, "One of `clusters`.")
+  static let common = [kind.declaration, cluster.declaration]
+
+  static let schedule = Key(
+    "schedule", .schedule, .optional, "When it runs, in quotes. Without it the job runs only by `backupctl run`.")
+  static let timezone = Key(
+    "timezone", .timeZone, .computed("the host's time zone"), "The zone of the schedule, such as `Europe/Berlin`.")
+  static let missed = Key(
+    "missed", .choice() as ValueType<MissedRunPolicy>, .standard("once"),
+    "What happens when runs were due while the daemon was down: `once` runs once for all of them, `skip` waits for the next."
+  )
+  static let deadline = Key(
+    "deadline", .duration("1m", "30d"), .optional, "A run that takes longer is cancelled and counts as failed.")
+  static let retries = Key(
+    "retries", .count(0...10), .standard("2"), "Further attempts after a failed one, with growing pauses.")
+  static let keep = Key(
+    "keep", .retention, .optional,
+    "How long its backups are promised to stay: a span such as `30d`, or `{count: 7}`; both in one as `{span: 30d, count: 7}` keeps what either keeps. Without it, for ever."
+  )
+  static let checkpoint = Key(
+    "checkpoint", .choice() as ValueType<CheckpointMode>, .standard("fast"),
+    "`fast` begins at once; `spread` waits for a checkpoint that does not burden the server.")
+  static let source = Key(
+    "source", .choice(refused: ["direct"]) as ValueType<BackupSource>, .standard("auto"),
+    "Where the files come from: `stream` over the replication protocol; `auto` takes the best this version has.")
+  static let rate = Key(
+    "rate", .size("32KiB", "1GiB"), .optional, "The most the server sends per second.")
+  static let full = Key(
+    "full", .flag, .standard("false"), "Store every page anew instead of only the changed ones.")
+  static let physical = [
+    schedule.declaration, timezone.declaration, missed.declaration, deadline.declaration, retries.declaration,
+    keep.declaration, checkpoint.declaration, source.declaration, rate.declaration, full.declaration,
+  ]
+  static let physicalLater = ["jitter", "overlap", "compression", "stores"].map { KeyDeclaration.refused($0) }
+
+  static let slot = Key(
+    "slot", .slotName, .computed("`backupd_` and the cluster's name, `-` written `_`"),
+    "The physical replication slot that holds WAL until it is durable here. Made where it is missing.")
+  static let recoveryWindow = Key(
+    "recovery-window", .duration("1h", "3650d"), .optional,
+    "Any instant in this span up to now is promised to stay reachable.")
+  static let partialInterval = Key(
+    "partial-interval", .duration("1s", "1h"), .standard("10s"),
+    "How often the segment being written is shipped to the stores.")
+  static let synchronous = Key(
+    "synchronous", .notYet, .standard("false"), "Only `false` is supported by this version.")
+  static let wal = [
+    slot.declaration, recoveryWindow.declaration, partialInterval.declaration, synchronous.declaration,
+  ]
+  static let walLater = ["acknowledge", "landing-directory"].map { KeyDeclaration.refused($0) }
+
+  static let section = Section(
+    path: "jobs.<job>", sentence: "A job, under a name of your choice.", keys: common)
+  static let physicalSection = Section(
+    path: "jobs.<job>", sentence: "Keys of jobs of kind `physical`.", keys: physical)
+  static let walSection = Section(path: "jobs.<job>", sentence: "Keys of jobs of kind `wal`.", keys: wal)
+}
+
+enum RetentionKeys {
+  static let span = Key("span", .duration("1h", "36500d"), .optional, "Keep what is younger than this.")
+  static let count = Key("count", .count(1...100_000), .optional, "Keep the newest so many.")
+  static let last = Key("last", .count(1...100_000), .optional, "Another word for `count`.")
+  static let keys =
+    [span.declaration, count.declaration, last.declaration]
+    + ["hourly", "daily", "weekly", "monthly", "yearly", "at-least"].map { .refused($0) }
+}
+
+enum SecretKeys {
+  static let file = Key("file", .absolutePath, .optional, "A file that holds it.")
+  static let credential = Key("credential", .text, .optional, "The name of a credential of the service manager.")
+  static let environment = Key("environment", .text, .optional, "The name of an environment variable.")
+  static let keys = [file.declaration, credential.declaration, environment.declaration]
+}

@@ -1,0 +1,98 @@
+import BackupModel
+import Scheduling
+
+extension ConfigurationReader {
+  func readJobs(_ place: Place, clusters: [Placed<ClusterSettings>]?) -> [Placed<JobSettings>] {
+    MappingReader.entries(place, as: JobID.self).compactMap { id, place in
+      readJob(id, place, clusters: clusters).map { Placed(value: $0, place: place) }
+    }
+  }
+
+  private func readJob(_ id: JobID, _ place: Place, clusters: [Placed<ClusterSettings>]?) -> JobSettings? {
+    guard let pairs = MappingReader.pairs(place) else { return nil }
+    guard let kindNode = pairs.first(where: { $0.name == JobKeys.kind.name })?.value else {
+      place.report("the key \"kind\" is missing", advice: "write kind: physical or kind: wal")
+      return nil
+    }
+    // Of a job of a kind that is not known, no key can be judged.
+    guard let kind = JobKeys.kind.type.read(place.child(kindNode, JobKeys.kind.name)),
+      let reader = MappingReader(place, keys: Self.keys(of: kind), elsewhere: Self.otherKeys(than: kind))
+    else { return nil }
+
+    let cluster = reader.value(JobKeys.cluster)
+    if let cluster, let clusters, !clusters.contains(where: { $0.value.id == cluster }) {
+      let names = clusters.map(\.value.id.rawValue)
+      reader.place(of: JobKeys.cluster).report(
+        "there is no cluster \"\(cluster)\"",
+        advice: Suggestion.text(for: cluster.rawValue, in: names) ?? "known are " + names.joined(separator: ", "))
+    }
+    let settings: JobSettings.Kind? =
+      switch kind {
+      case .physical: readPhysical(reader).map { .physical($0) }
+      case .wal: readWAL(reader, cluster: cluster).map { .wal($0) }
+      }
+    guard let cluster, let settings else { return nil }
+    return JobSettings(id: id, cluster: cluster, kind: settings)
+  }
+
+  private static func keys(of kind: JobKindName) -> [KeyDeclaration] {
+    switch kind {
+    case .physical: JobKeys.common + JobKeys.physical + JobKeys.physicalLater
+    case .wal: JobKeys.common + JobKeys.wal + JobKeys.walLater
+    }
+  }
+
+  private static func otherKeys(than kind: JobKindName) -> (names: Set<String>, problem: String) {
+    switch kind {
+    case .physical:
+      (Set((JobKeys.wal + JobKeys.walLater).map(\.name)), "does not apply to jobs of kind physical")
+    case .wal:
+      (
+        Set((JobKeys.physical + JobKeys.physicalLater).map(\.name)),
+        "does not apply to jobs of kind wal, which run for as long as the daemon does"
+      )
+    }
+  }
+
+  private func readPhysical(_ reader: MappingReader) -> PhysicalSettings? {
+    let schedule = reader.value(JobKeys.schedule)
+    let timeZone = reader.has(JobKeys.timezone) ? reader.value(JobKeys.timezone) : hostZone(reader.place)
+    let missed = reader.value(JobKeys.missed)
+    let deadline = reader.value(JobKeys.deadline)
+    let retries = reader.value(JobKeys.retries)
+    let keep = reader.value(JobKeys.keep)
+    let checkpoint = reader.value(JobKeys.checkpoint)
+    let source = reader.value(JobKeys.source)
+    let rate = reader.value(JobKeys.rate)
+    let full = reader.value(JobKeys.full)
+    guard let timeZone, let missed, let retries, let checkpoint, let source, let full else { return nil }
+    return PhysicalSettings(
+      checkpoint: checkpoint, source: source, keep: keep, rate: rate, full: full, schedule: schedule,
+      timeZone: timeZone, deadline: deadline, retries: retries, missed: missed)
+  }
+
+  private func hostZone(_ place: Place) -> TimeZoneRules? {
+    do throws(SchedulingError) { return try TimeZoneRules.local() } catch {
+      place.report("the host's time zone cannot be used: \(error.summary)", advice: "name one with timezone")
+      return nil
+    }
+  }
+
+  private func readWAL(_ reader: MappingReader, cluster: ClusterID?) -> WALSettings? {
+    let window = reader.value(JobKeys.recoveryWindow)
+    let interval = reader.value(JobKeys.partialInterval)
+    let synchronous = reader.value(JobKeys.synchronous)
+    var slot = reader.value(JobKeys.slot)
+    if !reader.has(JobKeys.slot), let cluster {
+      let name = "backupd_" + cluster.rawValue.map { $0 == "-" ? "_" : String($0) }.joined()
+      if name.utf8.count > 63 {
+        reader.place.report(
+          "the name of cluster \"\(cluster)\" is too long for a slot name", advice: "name one with slot")
+      } else {
+        slot = name
+      }
+    }
+    guard let interval, let slot, synchronous != nil else { return nil }
+    return WALSettings(slot: slot, recoveryWindow: window, partialInterval: interval)
+  }
+}

@@ -1,0 +1,93 @@
+import BackupModel
+import Scheduling
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// From the file's tree to checked values. Everything that is wrong is reported; a part that is wrong is left out.
+struct ConfigurationReader {
+  let path: String
+
+  /// Nil where something is missing without which the rest means nothing; a problem has been reported then.
+  func read(_ place: Place) -> Configuration? {
+    guard MappingReader(place, keys: RootKeys.section.keys) != nil else { return nil }
+    let sections = Dictionary(
+      (MappingReader.pairs(place) ?? []).map { ($0.name, place.child($0.value, $0.name)) }, uniquingKeysWith: { $1 })
+    func section(_ name: String) -> Place? {
+      if let section = sections[name] { return section }
+      place.report("the key \"\(name)\" is missing")
+      return nil
+    }
+    let daemon = readDaemon(sections["daemon"] ?? place.child("", "daemon"))
+    let clusters = section("clusters").map(readClusters)
+    let repository = section("repository").flatMap(readRepository)
+    let jobs = sections["jobs"].map { readJobs($0, clusters: clusters) } ?? []
+    guard let daemon, let clusters, let repository else { return nil }
+    let configuration = Configuration(
+      path: path, daemon: daemon, clusters: clusters.map(\.value), repository: repository.value,
+      jobs: jobs.map(\.value))
+    ConfigurationChecks(
+      daemon: daemon, clusters: clusters, stores: repository.stores, jobs: jobs,
+      daemonPlace: sections["daemon"] ?? place
+    ).run()
+    return configuration
+  }
+
+  /// A value and where it stands, for the checks that look at several.
+  struct Placed<Value> {
+    var value: Value
+    var place: Place
+  }
+
+  private func readDaemon(_ place: Place) -> DaemonSettings? {
+    guard let reader = MappingReader(place, keys: DaemonKeys.section.keys) else { return nil }
+    let stateDirectory = reader.value(DaemonKeys.stateDirectory)
+    let socket = reader.value(DaemonKeys.socket)
+    let adminGroup = reader.value(DaemonKeys.adminGroup)
+    let workers = reader.value(DaemonKeys.workers)
+    let groupPlace = reader.has(DaemonKeys.groups) ? reader.place(of: DaemonKeys.groups) : place.child("", "groups")
+    let width = MappingReader(groupPlace, keys: GroupKeys.section.keys)?.value(GroupKeys.backup)
+    guard let stateDirectory, let socket, let width else { return nil }
+    return DaemonSettings(
+      stateDirectory: stateDirectory, socket: socket, adminGroup: adminGroup,
+      workers: workers ?? min(max(sysconf(CInt(_SC_NPROCESSORS_ONLN)), 1), 4), backupWidth: width)
+  }
+
+  private func readClusters(_ place: Place) -> [Placed<ClusterSettings>] {
+    let entries = MappingReader.entries(place, as: ClusterID.self)
+    if entries.isEmpty, place.problems.problems.isEmpty { place.report("must name at least one cluster") }
+    return entries.compactMap { id, place in
+      guard let reader = MappingReader(place, keys: ClusterKeys.section.keys) else { return nil }
+      let dataDirectory = reader.value(ClusterKeys.dataDirectory)
+      let password = reader.value(ClusterKeys.password)
+      // A cluster whose connection is wrong still exists: jobs that name it are not dangling.
+      let connection = reader.value(ClusterKeys.connection) ?? ""
+      return Placed(
+        value: ClusterSettings(id: id, connection: connection, dataDirectory: dataDirectory, password: password),
+        place: place)
+    }
+  }
+
+  private func readRepository(_ place: Place) -> (value: RepositorySettings, stores: [Placed<StoreSettings>])? {
+    guard let reader = MappingReader(place, keys: RepositoryKeys.section.keys) else { return nil }
+    let encryption = reader.value(RepositoryKeys.encryption)
+    guard reader.value(RepositoryKeys.stores) != nil else { return nil }
+    let storesPlace = reader.place(of: RepositoryKeys.stores)
+    let entries = MappingReader.entries(storesPlace, as: StoreID.self)
+    if entries.isEmpty, place.problems.problems.isEmpty { storesPlace.report("must name at least one store") }
+    let stores = entries.compactMap { id, place -> Placed<StoreSettings>? in
+      let remote = ["s3", "gcs", "azure", "sftp"]
+      // Another kind of store is one error, not two: that its path is missing is beside the point.
+      let isRemote = (MappingReader.pairs(place) ?? []).contains { remote.contains($0.name) }
+      guard let reader = MappingReader(place, keys: StoreKeys.section.keys), !isRemote else { return nil }
+      let path = reader.value(StoreKeys.path)
+      let durability = reader.value(StoreKeys.durability)
+      guard let path, let durability else { return nil }
+      return Placed(
+        value: StoreSettings(id: id, path: path, durability: durability), place: reader.place(of: StoreKeys.path))
+    }
+    guard let encryption else { return nil }
+    return (RepositorySettings(encryption: encryption, stores: stores.map(\.value)), stores)
+  }
+}

@@ -1,0 +1,109 @@
+public import BackupModel
+public import Scheduling
+
+/// The keys below `daemon`.
+public struct DaemonSettings: Sendable, Hashable {
+  /// Job state, WAL landing files, fingerprint caches.
+  public var stateDirectory: String
+  public var socket: String
+  /// Members may act over the control socket; nil: only root and the daemon's own user.
+  public var adminGroup: String?
+  /// Threads that compress and seal, for all runs together.
+  public var workers: Int
+  /// How many backups run at the same time.
+  public var backupWidth: Int
+}
+
+/// One of `clusters`.
+public struct ClusterSettings: Sendable, Hashable {
+  public var id: ClusterID
+  /// A connection string of libpq, without a password.
+  public var connection: String
+  public var dataDirectory: String?
+  public var password: SecretSource?
+}
+
+/// The keys below `repository`.
+public struct RepositorySettings: Sendable, Hashable {
+  /// How the data key is kept.
+  public enum Encryption: Sendable, Hashable {
+    /// Wrapped for the key in this file.
+    case keyFile(String)
+    /// Unwrapped in the repository: integrity, no secrecy.
+    case none
+  }
+  public var encryption: Encryption
+  /// At least one, in the order of the file.
+  public var stores: [StoreSettings]
+}
+
+/// When a backup counts as done with regard to one store.
+public enum StoreDurability: String, Sendable, Hashable, CaseIterable { case required }
+
+/// One of `repository.stores`.
+public struct StoreSettings: Sendable, Hashable {
+  public var id: StoreID
+  /// The directory.
+  public var path: String
+  public var durability: StoreDurability
+}
+
+/// How the server gets to the checkpoint a backup begins with.
+public enum CheckpointMode: String, Sendable, Hashable, CaseIterable { case fast, spread }
+
+/// Where a physical backup reads the cluster's files.
+public enum BackupSource: String, Sendable, Hashable, CaseIterable { case auto, stream }
+
+/// What happens to runs that were due while the daemon was not running: one takes place for all, or none.
+public enum MissedRunPolicy: String, Sendable, Hashable, CaseIterable { case once, skip }
+
+/// What only physical jobs have.
+public struct PhysicalSettings: Sendable, Hashable {
+  public var checkpoint: CheckpointMode
+  public var source: BackupSource
+  /// The promise how long backups stay; nil: for ever.
+  public var keep: RetentionPolicy?
+  /// The server sends at most so much a second; nil: as much as it can.
+  public var rate: ByteCount?
+  /// Store every page anew.
+  public var full: Bool
+  public var schedule: CronExpression?
+  /// The zone of the schedule.
+  public var timeZone: TimeZoneRules
+  /// A run that takes longer is cancelled and failed; nil: never.
+  public var deadline: Duration?
+  /// Attempts after the first, with growing pauses.
+  public var retries: Int
+  public var missed: MissedRunPolicy
+}
+
+/// What only WAL jobs have.
+public struct WALSettings: Sendable, Hashable {
+  public var slot: String
+  /// Any instant in this span up to now is to stay reachable; nil: as far as backups reach.
+  public var recoveryWindow: Duration?
+  /// How often the open segment is shipped.
+  public var partialInterval: Duration
+}
+
+/// One of `jobs`.
+public struct JobSettings: Sendable, Hashable {
+  public enum Kind: Sendable, Hashable {
+    case physical(PhysicalSettings)
+    case wal(WALSettings)
+
+    /// `physical` or `wal`, as in the file.
+    public var name: String {
+      switch self {
+      case .physical: "physical"
+      case .wal: "wal"
+      }
+    }
+  }
+  public var id: JobID
+  public var cluster: ClusterID
+  public var kind: Kind
+
+  /// Nil for jobs that run only by hand, and for WAL jobs.
+  public var schedule: CronExpression? { if case .physical(let settings) = kind { settings.schedule } else { nil } }
+}

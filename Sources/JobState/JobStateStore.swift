@@ -1,0 +1,212 @@
+public import BackupModel
+internal import DurableFiles
+import Foundation
+import Synchronization
+
+/// Everything the daemon remembers of its jobs, in readable JSON files below one directory:
+///
+///     jobs/<job>.json          what a job last did
+///     live/<run>.json          a run that is going on
+///     runs/<year-month>.jsonl  runs that have ended, a line each
+///     conditions.json          what is wrong at present
+///
+/// Every call that changes something is durable on return. What is remembered in memory changes also where a file could
+/// not be written, so the daemon goes on with the truth and reports the error. For one process at a time.
+public final class JobStateStore: Sendable {
+  public let directory: String
+  /// Files that could not be used when the store was opened. Each was kept aside.
+  public let problems: [ErrorReport]
+
+  private struct Memory {
+    var jobs: [JobID: JobState] = [:]
+    var live: [RunID: RunRecord] = [:]
+    var conditions: [String: Condition] = [:]
+  }
+  private let memory: Mutex<Memory>
+  /// Held while files change. Never taken while `memory` is held, so that readers do not wait for the disk.
+  private let writing = Mutex(())
+  private let log: RunLog
+
+  /// Makes the directories and reads what is there. Live runs in it are those of a daemon that has died: see
+  /// ``recoverInterrupted(now:)``.
+  /// - Throws: `FileError` where the directory cannot be made or listed. No single file stops it.
+  public init(directory: String, now: Timestamp) throws {
+    self.directory = directory
+    for name in ["jobs", "live", "runs"] { try DurableFile.makeDirectory("\(directory)/\(name)") }
+    log = RunLog(directory: directory + "/runs")
+    var memory = Memory()
+    var problems: [ErrorReport] = []
+    func load<Value: Codable>(_ type: Value.Type, _ path: String) -> Value? {
+      do throws(JobStateError) {
+        return try StateFile.read(type, from: path, now: now)
+      } catch {
+        problems.append(ErrorReport(error))
+        return nil
+      }
+    }
+    func files(_ part: String) throws -> [String] {
+      try DurableFile.names(in: "\(directory)/\(part)").filter { $0.hasSuffix(".json") }
+        .map { "\(directory)/\(part)/\($0)" }
+    }
+    for path in try files("jobs") {
+      if let state = load(JobState.self, path) { memory.jobs[state.job] = state }
+    }
+    for path in try files("live") {
+      if let record = load(RunRecord.self, path) { memory.live[record.run] = record }
+    }
+    for condition in load(ConditionList.self, directory + "/conditions.json")?.conditions ?? [] {
+      memory.conditions[condition.id] = condition
+    }
+    self.problems = problems
+    self.memory = Mutex(memory)
+  }
+
+  // MARK: Jobs
+
+  /// What is remembered of a job; the state of a job that never ran where there is nothing.
+  public func state(of job: JobID) -> JobState { memory.withLock { $0.jobs[job] } ?? JobState(job: job) }
+
+  /// Notes that the schedule's time `due` has been dealt with without a run, such as a missed one that is skipped.
+  public func markDue(_ due: Timestamp, of job: JobID) throws {
+    try writing.withLock { _ in
+      try save(change(job) { $0.lastDue = max($0.lastDue ?? due, due) })
+    }
+  }
+
+  // MARK: Runs
+
+  /// The runs going on, oldest first.
+  public func liveRuns() -> [RunRecord] { memory.withLock { Array($0.live.values) }.sorted { $0.run < $1.run } }
+
+  public func liveRun(_ run: RunID) -> RunRecord? { memory.withLock { $0.live[run] } }
+
+  /// A run begins. What was due is noted as dealt with, unless the run was asked for by hand.
+  public func begin(_ record: RunRecord) throws {
+    try writing.withLock { _ in
+      memory.withLock { $0.live[record.run] = record }
+      let state = change(record.job) { $0.begin(record) }
+      // The live file first: a crash between the two leaves a run that is recovered, not a due time that is forgotten.
+      try StateFile.write(record, to: livePath(record.run))
+      try save(state)
+    }
+  }
+
+  /// How far a live run has come. Goes to its file when the phase changes, to memory always.
+  public func update(_ record: RunRecord) throws {
+    try writing.withLock { _ in
+      let previous = memory.withLock { $0.live.updateValue(record, forKey: record.run) }
+      if previous?.progress?.phase != record.progress?.phase {
+        try StateFile.write(record, to: livePath(record.run))
+      }
+    }
+  }
+
+  /// A run has ended: `outcome` and `finished` are set. Also for a run that never began, such as a skipped one.
+  public func end(_ record: RunRecord) throws {
+    precondition(record.outcome != nil && record.finished != nil, "ended a run without an outcome")
+    try writing.withLock { _ in
+      _ = memory.withLock { $0.live.removeValue(forKey: record.run) }
+      let state = change(record.job) { $0.end(record) }
+      try log.append(record)
+      try save(state)
+      try DurableFile.remove(livePath(record.run))
+    }
+  }
+
+  /// Ends the live runs that a dead daemon left: as it had recorded them where it still could, otherwise as interrupted.
+  /// To be called once, before any run begins.
+  /// - Returns: Runs that were interrupted, oldest first.
+  public func recoverInterrupted(now: Timestamp) throws -> [RunRecord] {
+    var interrupted: [RunRecord] = []
+    for var record in liveRuns() {
+      let id = record.run
+      if let ended = try log.newestFirst(limit: 1, matching: id.text, where: { $0.run == id }).runs.first {
+        try writing.withLock { _ in
+          _ = memory.withLock { $0.live.removeValue(forKey: id) }
+          try save(change(ended.job) { $0.end(ended) })
+          try DurableFile.remove(livePath(id))
+        }
+        continue
+      }
+      record.outcome = .interrupted
+      record.finished = max(now, record.started)
+      record.progress = nil
+      record.error = ErrorReport(
+        summary: "run \"\(record.run)\" of job \"\(record.job)\" was interrupted",
+        detail:
+          "The daemon ended while the run was going on; when is not known, the time given is that of its next start."
+      )
+      try end(record)
+      interrupted.append(record)
+    }
+    return interrupted
+  }
+
+  /// Ended runs, newest first.
+  /// - Throws: `FileError` where a file cannot be read at all.
+  public func runs(of job: JobID? = nil, limit: Int = 100) throws -> RunHistory {
+    try log.newestFirst(limit: limit, matching: job.map { "\"\($0)\"" }) { job == nil || $0.job == job }
+  }
+
+  /// A run, live or ended; nil where none has this id.
+  public func run(_ id: RunID) throws -> RunRecord? {
+    if let live = liveRun(id) { return live }
+    return try log.newestFirst(limit: 1, matching: id.text, where: { $0.run == id }).runs.first
+  }
+
+  // MARK: Conditions
+
+  /// What is wrong at present, longest first.
+  public func conditions() -> [Condition] {
+    memory.withLock { Array($0.conditions.values) }.sorted { ($0.since, $0.id) < ($1.since, $1.id) }
+  }
+
+  /// Something is wrong. Raised again under the same id it keeps the time since when.
+  /// - Returns: Whether it is new, or worse or better than it was: worth telling somebody.
+  @discardableResult
+  public func raise(_ condition: Condition) throws -> Bool {
+    try writing.withLock { _ in
+      let previous = memory.withLock { memory -> Condition? in
+        var condition = condition
+        let previous = memory.conditions[condition.id]
+        condition.since = previous?.since ?? condition.since
+        memory.conditions[condition.id] = condition
+        return previous
+      }
+      if previous?.severity != condition.severity || previous?.report != condition.report { try saveConditions() }
+      return previous?.severity != condition.severity
+    }
+  }
+
+  /// It is right again.
+  /// - Returns: What was wrong; nil where nothing was.
+  @discardableResult
+  public func resolve(_ id: String) throws -> Condition? {
+    try writing.withLock { _ in
+      guard let previous = memory.withLock({ $0.conditions.removeValue(forKey: id) }) else { return nil }
+      try saveConditions()
+      return previous
+    }
+  }
+
+  // MARK: Files
+
+  private struct ConditionList: Codable { var conditions: [Condition] }
+
+  private func livePath(_ run: RunID) -> String { "\(directory)/live/\(run).json" }
+
+  private func change(_ job: JobID, _ body: (inout JobState) -> Void) -> JobState {
+    memory.withLock { memory in
+      var state = memory.jobs[job] ?? JobState(job: job)
+      body(&state)
+      memory.jobs[job] = state
+      return state
+    }
+  }
+
+  private func save(_ state: JobState) throws { try StateFile.write(state, to: "\(directory)/jobs/\(state.job).json") }
+
+  private func saveConditions() throws {
+    try StateFile.write(ConditionList(conditions: conditions()), to: directory + "/conditions.json")
+  }
+}
