@@ -40,6 +40,7 @@ let package = Package(
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
     .systemLibrary(name: "CSystemd", pkgConfig: "libsystemd", providers: [.apt(["libsystemd-dev"])]),
     .systemLibrary(name: "CZstd", pkgConfig: "libzstd", providers: [.apt(["libzstd-dev"])]),
+    .systemLibrary(name: "CLinux"),
 
     // Vocabulary and tools.
     module("BackupModel"),
@@ -65,7 +66,7 @@ let package = Package(
       "BackupPipeline",
       ["BackupModel", "BlockingWork", "Postgres", "TarArchive", "Repository", "Cryptography", "Compression"]),
     module("WALArchiving", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository"]),
-    module("Recovery", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository"]),
+    module("Recovery", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository", "CLinux"]),
     module(
       "Jobs",
       [
