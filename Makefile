@@ -1,0 +1,50 @@
+# Everything a developer or CI runs. "make help" lists it.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+prefix := /usr
+DESTDIR ?=
+# make bench SIZE=100: pgbench scale, about 15 MB each
+SIZE ?= 100
+ROUNDS ?= 3
+release := swift build -c release --static-swift-stdlib
+
+.PHONY: help setup build release test tsan lint bench soak demo install clean
+
+help: ## this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
+
+setup: ## install what building and testing need (Debian 12)
+	@scripts/setup.sh
+
+build: ## debug build
+	swift build
+
+release: ## release build, Swift runtime linked in
+	$(release)
+
+test: setup lint ## lint, build and test: what CI runs
+	scripts/test.sh
+
+tsan: setup ## the tests under the thread sanitizer, beside the ordinary build
+	BUILD_OPTIONS="--sanitize thread --scratch-path .build-tsan" scripts/test.sh
+
+lint: ## formatting, script syntax, the systemd unit
+	scripts/lint.sh
+
+bench: setup release ## first backup against pg_basebackup; SIZE=100 ROUNDS=3
+	Benchmarks/bench.sh --size $(SIZE) --rounds $(ROUNDS)
+
+soak: setup ## the long tests at full size
+	scripts/soak.sh
+
+demo: setup release ## back up, destroy, restore, watch
+	scripts/demo.sh
+
+install: ## programs, unit, example configuration and pages below DESTDIR; after "make release"
+	scripts/install.sh "$(DESTDIR)" "$(prefix)" .build/release
+
+clean: ## remove build products
+	swift package clean
+	rm -rf .build-tsan
