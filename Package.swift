@@ -104,6 +104,8 @@ let package = Package(
     // Tests.
     .target(name: "TestSupport", dependencies: ["BackupModel"], path: "Tests/TestSupport", swiftSettings: settings),
     tests("VarlinkTests", ["Varlink", "BlockingWork", "TestSupport"]),
+    tests("TarArchiveTests", ["BackupModel", "TarArchive", "TestSupport"]),
+    tests("PostgresTests", ["BackupModel", "BlockingWork", "Postgres", "TarArchive", "TestSupport"]),
     tests(
       "ControlServerTests",
       ["BackupModel", "BlockingWork", "ControlClient", "ControlProtocol", "ControlServer", "TestSupport", logging]),

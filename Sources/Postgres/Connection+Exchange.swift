@@ -15,7 +15,11 @@ extension Connection {
   }
 
   func openHandle(while action: String) throws -> OpaquePointer {
-    try cancellation.check()
+    if cancellation.isCancelled {
+      // Left open, the server would wait for us: a shutdown waits for every WAL sender.
+      abandon()
+      throw CancellationError()
+    }
     guard let handle else { throw lost(while: action) }
     return handle
   }

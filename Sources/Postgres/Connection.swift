@@ -85,7 +85,7 @@ public final class Connection: @unchecked Sendable {
   /// Ends a command in the middle: asks the server to stop it and closes the connection.
   func abandon() {
     guard let handle else { return }
-    if let cancelHandle, PQstatus(handle) == CONNECTION_OK {
+    if let cancelHandle, PQstatus(handle) == CONNECTION_OK, PQtransactionStatus(handle) == PQTRANS_ACTIVE {
       CancelRequest.send(cancelHandle, to: PQsocket(handle))
     }
     close()

@@ -55,7 +55,7 @@ struct ConnectFailure {
         sqlState = state
         if let range = line.firstRange(of: state + ": ") { line.removeSubrange(range) }
       }
-      kept.append(line.split(separator: " ").joined(separator: " "))
+      kept.append(line.split(whereSeparator: \.isWhitespace).joined(separator: " "))
     }
     let joined = kept.joined(separator: " ")
     let first = joined.prefix(1).uppercased() + joined.dropFirst()

@@ -6,8 +6,9 @@ internal import CLibPQ
 /// The caller takes messages with a timeout of zero until there is none, makes what it got durable once, reports it
 /// with ``sendStatus(written:flushed:applied:reply:)``, then waits. A status at least every `wal_sender_timeout` / 2
 /// keeps the server from ending the connection.
+/// - Note: `@unchecked Sendable`: like its ``Connection`` used by one thread at a time, handed from one to another.
 /// - SeeAlso: PostgreSQL documentation, "Streaming Replication Protocol", `START_REPLICATION`.
-public final class WALStream {
+public final class WALStream: @unchecked Sendable {
   static let action = "stream WAL from"
 
   /// What the server sends. Buffers are valid only during the call.
@@ -56,14 +57,14 @@ public final class WALStream {
     }
   }
 
-  /// Gives `body` the next message; nil where none came in time.
+  /// Gives `body` the next message; nil where none came in time, and after the end of the timeline.
   ///
   /// - Parameter timeout: How long to wait; zero takes only what is there already.
   /// - Throws: ``PostgresError`` (``PostgresError/serverShutDown(_:)`` where the server stops in good order),
   ///   `CancellationError`, what `body` throws. After an error of the server's the connection is of no use.
   public func next<Value>(timeout: Duration, _ body: (Message) throws -> Value) throws -> Value? {
     switch state {
-    case .ended: throw connection.lost(while: Self.action)
+    case .ended: return nil
     case .timelineEnded(let next, let end):
       state = .ended
       return try body(.endOfTimeline(next: next, at: end))
@@ -139,14 +140,15 @@ public final class WALStream {
       // Only the server's half is over: the protocol wants ours closed before the result set comes.
       case PGRES_COPY_IN: try connection.endCopy(while: Self.action)
       case PGRES_TUPLES_OK: ended = try timelineEnd(result)
+      // A server that shuts down says only this, and hangs up.
+      case PGRES_COMMAND_OK where ended == nil:
+        connection.close()
+        throw PostgresError.serverShutDown(connection.address)
       case PGRES_COMMAND_OK: continue
       default: throw connection.failure(of: result, while: Self.action, slot: slot)
       }
     }
-    guard let ended else {
-      connection.close()
-      throw PostgresError.serverShutDown(connection.address)
-    }
+    guard let ended else { throw connection.protocolViolation("It ended a WAL stream without a result.") }
     return ended
   }
 
