@@ -35,6 +35,7 @@ let package = Package(
   ],
   targets: [
     // C libraries: each is a dependency of exactly one module.
+    .systemLibrary(name: "CChecksums"),
     .systemLibrary(name: "CLibPQ", pkgConfig: "libpq", providers: [.apt(["libpq-dev"])]),
     .systemLibrary(name: "CCurl", pkgConfig: "libcurl", providers: [.apt(["libcurl4-openssl-dev"])]),
     .systemLibrary(name: "COpenSSL", pkgConfig: "libcrypto", providers: [.apt(["libssl-dev"])]),
@@ -47,6 +48,7 @@ let package = Package(
     module("BlockingWork", ["BackupModel"]),
     module("DurableFiles", ["BackupModel"]),
     module("Systemd", ["BackupModel", "CSystemd", logging]),
+    module("Checksums", ["CChecksums"]),
     module("Compression", ["BackupModel", "CZstd"]),
     module("Cryptography", ["BackupModel", "COpenSSL"]),
     module("TarArchive", ["BackupModel"]),
@@ -64,7 +66,7 @@ let package = Package(
     // Workflows. The two data paths never import each other.
     module(
       "BackupPipeline",
-      ["BackupModel", "BlockingWork", "Postgres", "TarArchive", "Repository", "Cryptography", "Compression"]),
+      ["BackupModel", "BlockingWork", "Checksums", "Cryptography", "Postgres", "Repository", "TarArchive"]),
     module("WALArchiving", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository"]),
     module("Recovery", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository", "CLinux"]),
     module(

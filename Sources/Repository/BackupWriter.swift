@@ -54,14 +54,12 @@ public final class BackupWriter: @unchecked Sendable {
     }
   }
 
-  /// Announces a frame: its pieces belong to their files until a worker has stored it. Call before handing it over.
-  public func announce(_ frame: PageFrame) {
-    lock.withLock { _ in
-      for piece in frame.pieces { openFiles[piece.file]!.pending += 1 }
-    }
+  /// Announces a piece of a file: the file is not complete before a worker has stored it.
+  public func announcePiece(of number: Int) {
+    lock.withLock { _ in openFiles[number]!.pending += 1 }
   }
 
-  /// A file is complete: all its frames are announced, its size and checksum known.
+  /// A file is complete: all its pieces are announced, its size and checksum known.
   public func endFile(_ number: Int, _ entry: ManifestFile) throws {
     try lock.withLock { _ in
       openFiles[number]!.entry = entry
@@ -106,7 +104,7 @@ public final class BackupWriter: @unchecked Sendable {
     }
     deinit { scratch.deallocate() }
 
-    /// Stores all pages of an announced frame. The frame may be used again on return.
+    /// Stores all pages of a frame whose pieces were announced. The frame may be used again on return.
     public func store(_ frame: PageFrame) throws {
       let count = try compressor.compress(frame.bytes, into: scratch)
       let (pack, location) = try fingerprints.withUnsafeMutableBufferPointer { all in

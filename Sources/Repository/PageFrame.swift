@@ -6,13 +6,18 @@ public final class PageFrame: @unchecked Sendable {
   public struct Piece: Sendable {
     /// The number that ``BackupWriter/beginFile()`` gave.
     public var file: Int
+    /// Its path, for messages.
+    public var path: String
     public var firstPage: UInt32
     public var slot: Int
     public var count: Int
     /// Of a relation fork: the block number of the first page. Nil where pages carry no checksum.
     public var firstBlock: UInt32?
-    public init(file: Int, firstPage: UInt32, slot: Int, count: Int, firstBlock: UInt32?) {
+    /// The last page ends before 8 KiB and is padded.
+    public var lastIsShort = false
+    public init(file: Int, path: String, firstPage: UInt32, slot: Int, count: Int, firstBlock: UInt32?) {
       self.file = file
+      self.path = path
       self.firstPage = firstPage
       self.slot = slot
       self.count = count

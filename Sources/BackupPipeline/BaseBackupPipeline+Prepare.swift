@@ -1,0 +1,59 @@
+internal import BackupModel
+internal import BlockingWork
+internal import Postgres
+internal import Repository
+
+extension BaseBackupPipeline {
+  /// What is known before the first byte.
+  struct Prepared {
+    var facts: ServerFacts
+    var lineage: Lineage
+    var header: ManifestHeader
+    var configuration: ConfigurationFiles
+    var warnings: [ErrorReport]
+    var walFacts: WALProofFacts {
+      WALProofFacts(
+        systemIdentifier: facts.systemIdentifier, timeline: facts.timeline, segmentSize: facts.walSegmentSize)
+    }
+  }
+
+  /// Asks the server, refuses early what cannot work, and chooses the backup's place in the lineage.
+  func prepare(_ cancellation: Cancellation) throws -> Prepared {
+    let connection = try Connection(options.connection, applicationName: "backupd backup", cancellation: cancellation)
+    defer { connection.close() }
+    let facts = try ServerFacts.read(from: connection)
+    let preflight = Preflight.baseBackup(facts)
+    try preflight.check()
+    let lineage = Lineage(cluster: options.cluster, systemIdentifier: facts.systemIdentifier)
+    try refuseForeign(lineage)
+    var header = try newHeader(lineage)
+    header.serverVersion = facts.versionNumber
+    header.walSegmentBytes = facts.walSegmentSize.bytes
+    header.dataChecksums = facts.dataChecksums
+    let configuration = try ConfigurationFiles.read(connection, facts)
+    header.configurationFiles = configuration.settings
+    header.warnings = configuration.warnings
+    return Prepared(
+      facts: facts, lineage: lineage, header: header, configuration: configuration, warnings: preflight.warnings)
+  }
+
+  /// A foreign cluster behind a known name would mix two histories.
+  private func refuseForeign(_ lineage: Lineage) throws {
+    let known = try repository.lineages(of: options.cluster)
+    guard known.isEmpty || known.contains(lineage) else {
+      throw RepositoryError.systemIdentifierDiffers(
+        options.cluster, repository: known.map(\.systemIdentifier), server: lineage.systemIdentifier)
+    }
+  }
+
+  private func newHeader(_ lineage: Lineage) throws -> ManifestHeader {
+    let newest = try BackupCatalog(repository).newest(lineage)
+    // Never by the clock alone: ids rise with sequence numbers, also after the clock was set back.
+    let started = Timestamp.now()
+    let idTime = max(started.seconds, (newest?.id.started.seconds ?? 0) + 1)
+    return ManifestHeader(
+      id: BackupID(started: Timestamp(seconds: idTime)), cluster: options.cluster,
+      systemIdentifier: lineage.systemIdentifier, kind: .physical, job: options.job, run: options.run,
+      sequence: (newest?.sequence ?? 0) + 1, started: started)
+  }
+}

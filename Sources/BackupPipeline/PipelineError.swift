@@ -1,0 +1,52 @@
+public import BackupModel
+
+/// A backup that could not be taken.
+public enum PipelineError: OperatorError {
+  /// The stream lacks what a backup cannot be without.
+  case fileMissing(String, ClusterID)
+  case pathTwice(String, ClusterID)
+  /// What arrived is not what the server says it sent.
+  case checksumDiffers(path: String, server: String, received: String)
+  case sizeDiffers(path: String, server: UInt64, received: UInt64)
+  case serverManifestMalformed(ClusterID, line: String)
+  case timelineChanged(ClusterID, from: TimelineID, to: TimelineID)
+  /// WAL that a restore needs is not in the stores.
+  case walNotProven(ClusterID, start: LSN, stop: LSN, proven: LSN?, cause: ErrorReport?)
+
+  public var summary: String {
+    switch self {
+    case .walNotProven(let cluster, _, _, _, _): "could not complete the backup of cluster \"\(cluster)\""
+    case .fileMissing(_, let cluster), .pathTwice(_, let cluster), .serverManifestMalformed(let cluster, _):
+      "could not use the base backup of cluster \"\(cluster)\""
+    case .timelineChanged(let cluster, _, _): "could not complete the backup of cluster \"\(cluster)\""
+    case .checksumDiffers(let path, _, _), .sizeDiffers(let path, _, _):
+      "could not use the base backup: \"\(path)\" arrived changed"
+    }
+  }
+  public var detail: String? {
+    switch self {
+    case .fileMissing(let path, _): "The server's stream ended without \"\(path)\"."
+    case .pathTwice(let path, _): "The server sent \"\(path)\" twice."
+    case .checksumDiffers(_, let server, let received):
+      "The server's manifest says CRC-32C \(server); the bytes received have \(received)."
+    case .sizeDiffers(_, let server, let received):
+      "The server's manifest says \(server) bytes; \(received) were received."
+    case .serverManifestMalformed(_, let line): "A line of its manifest is not understood: \(line.prefix(200))"
+    case .timelineChanged(_, let from, let to): "It began on timeline \(from) and ended on timeline \(to)."
+    case .walNotProven(_, let start, let stop, let proven, let cause):
+      "Restoring it needs all WAL from \(start) to \(stop); the stores hold it "
+        + (proven.map { "up to \($0)" } ?? "not from the beginning") + "."
+        + (cause.map { " \($0.summary)" + ($0.detail.map { ": \($0)" } ?? "") } ?? "")
+    }
+  }
+  public var hint: String? {
+    switch self {
+    case .fileMissing, .pathTwice, .checksumDiffers, .sizeDiffers:
+      "Run the job again; if it repeats, look for network equipment or memory that changes data."
+    case .serverManifestMalformed: "Report this with the server's version."
+    case .timelineChanged: "The server was promoted meanwhile; run the job again."
+    case .walNotProven(_, _, _, _, let cause):
+      cause?.hint ?? "Run \"backupctl wal status\" to see why WAL does not arrive."
+    }
+  }
+}

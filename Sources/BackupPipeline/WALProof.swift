@@ -1,0 +1,30 @@
+public import BackupModel
+public import BlockingWork
+
+/// Who receives the cluster's WAL while a base backup runs, and proves that it is stored.
+public protocol WALProof: Sendable {
+  /// Returns once WAL is being received, so that everything from now on will be held.
+  /// - Returns: WAL is held from this position on.
+  func begin(_ facts: WALProofFacts, cancellation: Cancellation) throws -> WALPosition
+  /// Returns once all WAL from `start` to `stop` is durable in the required stores.
+  ///
+  /// - Returns: The contiguous end found in the stores' own listing.
+  /// - Throws: The reason where it does not come.
+  func waitUntilStored(
+    from start: LSN, through stop: WALPosition, cancellation: Cancellation
+  ) throws -> LSN
+  /// The backup is over, one way or another.
+  func end()
+}
+
+/// What a receiver needs to know of the server.
+public struct WALProofFacts: Sendable {
+  public var systemIdentifier: SystemIdentifier
+  public var timeline: TimelineID
+  public var segmentSize: WALSegmentSize
+  public init(systemIdentifier: SystemIdentifier, timeline: TimelineID, segmentSize: WALSegmentSize) {
+    self.systemIdentifier = systemIdentifier
+    self.timeline = timeline
+    self.segmentSize = segmentSize
+  }
+}
