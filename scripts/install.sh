@@ -17,7 +17,7 @@ put 644 systemd/backupd.tmpfiles "$prefix/lib/tmpfiles.d/backupd.conf"
 put 644 etc/backupd.yaml.example /etc/backupd/backupd.yaml.example
 documents=$prefix/share/doc/backupd
 for page in README.md CHANGELOG.md LICENSE; do put 644 "$page" "$documents/$page"; done
-while IFS= read -r page; do put 644 "$page" "$documents/${page#docs/}"; done < <(find docs -name '*.md')
+while IFS= read -r page; do put 644 "$page" "$documents/$page"; done < <(find docs -name '*.md')
 [ -z "$destination" ] || exit 0
 if [ -d /run/systemd/system ]; then
   systemd-sysusers "$prefix/lib/sysusers.d/backupd.conf"
