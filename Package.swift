@@ -105,6 +105,10 @@ let package = Package(
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["BackupModel"], path: "Tests/TestSupport", swiftSettings: settings),
+    tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
+    tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
+    tests("SystemdTests", ["BackupModel", "Systemd", "TestSupport", logging]),
+    tests("DaemonConfigurationTests", ["BackupModel", "DaemonConfiguration", "DurableFiles", "TestSupport"]),
     tests("VarlinkTests", ["Varlink", "BlockingWork", "TestSupport"]),
     tests("TarArchiveTests", ["BackupModel", "TarArchive", "TestSupport"]),
     tests("PostgresTests", ["BackupModel", "BlockingWork", "Postgres", "TarArchive", "TestSupport"]),

@@ -12,7 +12,8 @@ struct ConfigurationDocument {
   static let duplicateMark: Character = "\u{E000}"
 
   init(_ text: String) {
-    var text = text
+    // Editors of other systems leave a byte order mark.
+    var text = text.hasPrefix("\u{FEFF}") ? String(text.unicodeScalars.dropFirst()) : text
     // The parser stops at the first mapping with a duplicate key. Each is reported and renamed, so that the rest of the
     // file is checked in the same go; places stay what they are, since a letter replaces a letter.
     for _ in 0..<32 {

@@ -24,10 +24,14 @@ public enum ConfigurationReference {
     if let path = declaredPath(of: key), let found = declarations.first(where: { $0.path == path }) {
       return full(found.path, found.key)
     }
+    func plainPath(_ path: String) -> String {
+      path.split(separator: ".").filter { !$0.hasPrefix("<") }.joined(separator: ".")
+    }
+    // Nearer to a key than to a section: "jobs.shedule" is a slip, not a job of that name.
+    let suggestion = Suggestion.nearest(to: key, in: declarations.flatMap { [plainPath($0.path), $0.path] })
     let below = declarations.filter { matches(Array($0.path.split(separator: ".").dropLast()), key) }
-    guard below.isEmpty else { return below.map { full($0.path, $0.key) }.joined(separator: "\n\n") }
-    let short = declarations.map { $0.path.split(separator: ".").filter { !$0.hasPrefix("<") }.joined(separator: ".") }
-    throw .keyUnknown(key, suggestion: Suggestion.nearest(to: key, in: short + declarations.map(\.path)))
+    guard suggestion == nil, !below.isEmpty else { throw .keyUnknown(key, suggestion: suggestion) }
+    return below.map { full($0.path, $0.key) }.joined(separator: "\n\n")
   }
 
   /// `docs/reference/configuration.md`.
@@ -60,7 +64,7 @@ public enum ConfigurationReference {
   }
 
   /// Whether the parts of a declared path are those of a key, names in it chosen or left out.
-  private static func matches(_ declared: [Substring], _ key: String) -> Bool {
+  static func matches(_ declared: [Substring], _ key: String) -> Bool {
     let given = key.split(separator: ".")
     if given.count == declared.count { return zip(declared, given).allSatisfy { $0.hasPrefix("<") || $0 == $1 } }
     return declared.filter { !$0.hasPrefix("<") } == given
@@ -77,5 +81,5 @@ public enum ConfigurationReference {
     return text + "\n  default: " + (key.isRequired ? "none, it is required" : key.defaultText.map(plain) ?? "not set")
   }
 
-  private static func plain(_ text: String) -> String { text.filter { $0 != "`" } }
+  static func plain(_ text: String) -> String { text.filter { $0 != "`" } }
 }

@@ -43,8 +43,7 @@ struct Place {
 
   /// `key:` with nothing after it, or `~` or `null`.
   var isNull: Bool {
-    guard case .scalar(let scalar) = node else { return false }
-    return scalar.style == .plain && ["", "~", "null", "Null", "NULL"].contains(scalar.string)
+    plainText.map { ["", "~", "null", "Null", "NULL"].contains($0) } ?? false
   }
 
   /// The text of a single value; reports where it is none.

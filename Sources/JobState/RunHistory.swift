@@ -77,6 +77,8 @@ struct BackwardLines: ~Copyable {
   private var position: Int64
   /// Bytes read and not yet returned; they lie directly before what has been returned.
   private var pending = Data()
+  /// So many bytes at its end hold no newline.
+  private var searched = 0
   private var isFirst = true
   private(set) var endedWithNewline = true
   private var isExhausted = false
@@ -95,13 +97,14 @@ struct BackwardLines: ~Copyable {
         endedWithNewline = pending.last == 0x0A
         if endedWithNewline { pending.removeLast() }
       }
-      if !isFirst, let newline = pending.lastIndex(of: 0x0A) {
+      if !isFirst, let newline = lastNewline() {
         let line = Data(pending[(newline + 1)...])
         pending = Data(pending[..<newline])
         return line
       }
       // No line of ours is so long; what is, is not kept in memory whole.
       if pending.count > 4 << 20 {
+        searched = 0
         defer { pending = Data() }
         return pending
       }
@@ -116,5 +119,12 @@ struct BackwardLines: ~Copyable {
       position -= Int64(count)
       pending = block.prefix(read) + pending
     }
+  }
+
+  /// The last newline of what has not been searched before.
+  private mutating func lastNewline() -> Int? {
+    let found = pending.withUnsafeBytes { $0.dropLast(searched).lastIndex(of: 0x0A) }
+    searched = found == nil ? pending.count : 0
+    return found
   }
 }

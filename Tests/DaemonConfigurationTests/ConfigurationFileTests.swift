@@ -1,0 +1,150 @@
+import BackupModel
+import DaemonConfiguration
+import DurableFiles
+import TestSupport
+import Testing
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+@Suite("A configuration file") struct ConfigurationFileTests {
+  /// The repository's root: this file lies two directories below it.
+  static let root: String = {
+    guard let file = realpath(#filePath, nil) else { return "." }
+    defer { free(file) }
+    return DurableFile.parent(of: DurableFile.parent(of: DurableFile.parent(of: String(cString: file))))
+  }()
+
+  static func write<Result>(_ text: String, _ body: (String) throws -> Result) throws -> Result {
+    try TemporaryDirectory.run { directory in
+      let path = directory + "/backupd.yaml"
+      try DurableFile.replace(path, with: Array(text.utf8))
+      return try body(path)
+    }
+  }
+
+  @Test("that is installed as an example can be used")
+  func example() throws {
+    let configuration = try Configuration.load(path: Self.root + "/etc/backupd.yaml.example")
+    #expect(configuration.jobs.contains { $0.kind.name == "wal" })
+    #expect(configuration.jobs.contains { $0.schedule != nil })
+  }
+
+  @Test("that is missing, no text or wrong is an error with its name")
+  func unreadable() throws {
+    #expect {
+      try Configuration.load(path: "/nonexistent/backupd.yaml")
+    } throws: { error in
+      let report = ErrorReport(error)
+      return report.summary == "could not read the configuration file \"/nonexistent/backupd.yaml\""
+        && report.hint?.contains("--config") == true
+    }
+    try Self.write("a: b: c\nx: \u{FF}") { path in
+      try DurableFile.replace(path, with: [0xFF, 0xFE, 0x00])
+      #expect(throws: ConfigurationError.self) { try Configuration.load(path: path) }
+    }
+    try Self.write("daemon: {workers: 0, sockt: 1}\n") { (path) -> Void in
+      #expect {
+        try Configuration.load(path: path)
+      } throws: { error in
+        let report = ErrorReport(error)
+        return report.summary == "the configuration file \"\(path)\" has 4 errors"
+          && report.detail?.split(separator: "\n").count == 4
+          && report.detail?.contains("\(path):1:22: daemon.sockt: unknown key; did you mean \"socket\"?") == true
+      }
+    }
+  }
+
+  @Test(
+    "names the socket even where the rest of it is wrong",
+    arguments: [
+      ("daemon: {socket: /run/x.sock, workers: 99}\nnonsense: 1\n", "/run/x.sock"),
+      ("daemon:\n  socket: /run/x.sock\njobs: {schedule: * * *}\n", "/run/x.sock"),
+      ("daemon: {socket: \"/run/x.sock\", workers: [}\n", "/run/x.sock"),
+      ("# socket: /run/y.sock\ndaemon: {workers: [}\n", Configuration.standardSocket),
+      ("daemon: {socket: x.sock}\n", Configuration.standardSocket), ("clusters: {}\n", Configuration.standardSocket),
+      ("", Configuration.standardSocket),
+    ])
+  func socket(text: String, expected: String) throws {
+    try Self.write(text) { #expect(Configuration.socketPath(fromPossiblyBrokenFile: $0) == expected) }
+    #expect(Configuration.socketPath(fromPossiblyBrokenFile: "/nonexistent") == Configuration.standardSocket)
+  }
+
+  @Test("differs from another in readable lines")
+  func difference() throws {
+    func configuration(_ cluster: String, _ jobs: String) throws -> Configuration {
+      try Configuration.parse(
+        "clusters: {a: {connection: \(cluster)}}\nrepository: {encryption: none, stores: {s: {path: /s}}}\njobs:\n\(jobs)",
+        path: "f")
+    }
+    let old = try configuration(
+      "host=h",
+      "  one: {kind: physical, cluster: a, schedule: \"0 2 * * *\", timezone: UTC, keep: 30d}\n  two: {kind: wal, cluster: a}\n"
+    )
+    let new = try configuration(
+      "host=i",
+      "  one: {kind: physical, cluster: a, schedule: \"0 3 * * *\", timezone: UTC, rate: 1MiB}\n  three: {kind: physical, cluster: a}\n"
+    )
+    #expect(old.difference(from: old).isEmpty)
+    #expect(
+      new.difference(from: old) == [
+        "cluster \"a\": connection changed from \"host=h\" to \"host=i\"", "job \"two\" removed",
+        "job \"one\": schedule changed from \"0 2 * * *\" to \"0 3 * * *\"",
+        "job \"one\": keep no longer set, was \"30d\"",
+        "job \"one\": rate set to \"1.0 MiB\"", "job \"three\" added",
+      ])
+  }
+
+  @Test("has secrets elsewhere: in files, credentials and the environment")
+  func secrets() throws {
+    try Self.write("hunter2\n") { (path) throws in
+      let none: (String) throws -> Secret = { _ in Secret("from the manager\r\n") }
+      #expect(try SecretSource.file(path).read(credential: none).revealText() == "hunter2")
+      #expect(try SecretSource.credential("x").read(credential: none).revealText() == "from the manager")
+      #expect(try SecretSource.environment("PATH").read(credential: none).revealText().contains("/"))
+      #expect(throws: ConfigurationError.self) { try SecretSource.file(path + "x").read(credential: none) }
+      #expect(throws: ConfigurationError.self) { try SecretSource.environment("BACKUPD_UNSET").read(credential: none) }
+      #expect(throws: ConfigurationError.self) { try SecretSource.file("/dev/null").read(credential: none) }
+    }
+  }
+}
+
+@Suite("The configuration reference") struct ConfigurationReferenceTests {
+  /// After a change of the declarations: `BACKUPD_UPDATE_REFERENCE=1 swift test --filter ConfigurationReference`.
+  @Test("in the documents is what the declarations say")
+  func document() throws {
+    let path = ConfigurationFileTests.root + "/docs/reference/configuration.md"
+    if getenv("BACKUPD_UPDATE_REFERENCE") != nil {
+      try DurableFile.replace(path, with: Array(ConfigurationReference.markdown().utf8), mode: 0o644)
+    }
+    #expect(String(decoding: try DurableFile.read(path), as: UTF8.self) == ConfigurationReference.markdown())
+  }
+
+  @Test("explains a key however it is written", arguments: ["jobs.<job>.keep", "jobs.keep", "jobs.nightly.keep"])
+  func key(name: String) throws {
+    let text = try ConfigurationReference.explain(name)
+    #expect(text.hasPrefix("jobs.<job>.keep\n  How long"))
+    #expect(text.hasSuffix("default: not set"))
+  }
+
+  @Test("explains a section, and all keys in a line each")
+  func sections() throws {
+    let section = try ConfigurationReference.explain("daemon")
+    #expect(section.contains("daemon.workers\n") && section.contains("range: 1 to 32"))
+    #expect(try ConfigurationReference.explain("jobs").contains("partial-interval"))
+    let all = try ConfigurationReference.explain().split(separator: "\n")
+    #expect(all.contains("daemon.socket: absolute path, default /run/backupd/control.sock"))
+    #expect(all.contains("repository.encryption: none or {key-file: PATH}, required"))
+    #expect(!all.contains { $0.contains("jitter") })
+  }
+
+  @Test("suggests the nearest key", arguments: [("daemon.sockt", "daemon.socket"), ("jobs.shedule", "jobs.schedule")])
+  func unknown(key: String, suggestion: String) {
+    #expect {
+      try ConfigurationReference.explain(key)
+    } throws: { error in
+      ErrorReport(error).hint == "Did you mean \"\(suggestion)\"?"
+    }
+  }
+}

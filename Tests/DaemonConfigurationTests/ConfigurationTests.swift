@@ -1,0 +1,364 @@
+import BackupModel
+import Testing
+
+@testable import DaemonConfiguration
+
+/// The parts of a good configuration, of which a test replaces what it is about.
+enum Sample {
+  static func text(
+    daemon: String = "", clusters: String = "  oauth: {connection: host=/run/postgresql}\n",
+    encryption: String = "none", stores: String = "    local: {path: /backup}\n", jobs: String = ""
+  ) -> String {
+    daemon + "clusters:\n" + clusters + "repository:\n  encryption: \(encryption)\n  stores:\n" + stores
+      + (jobs.isEmpty ? "" : "jobs:\n" + jobs)
+  }
+
+  static func job(_ keys: String) -> String { text(jobs: "  j: {kind: physical, cluster: oauth, \(keys)}\n") }
+  static func wal(_ keys: String) -> String { text(jobs: "  w: {kind: wal, cluster: oauth, \(keys)}\n") }
+
+  static func parse(_ text: String) throws -> Configuration { try Configuration.parse(text, path: "backupd.yaml") }
+
+  /// Every problem as the operator reads it; empty for a good text.
+  static func problems(_ text: String) -> [String] {
+    do throws(ConfigurationError) {
+      _ = try Configuration.parse(text, path: "f")
+      return []
+    } catch {
+      guard case .invalid(_, let problems) = error else { return ["\(error)"] }
+      return problems.map { $0.description(in: "f") }
+    }
+  }
+}
+
+@Suite("A configuration") struct ConfigurationTests {
+  @Test("takes every value from the file")
+  func full() throws {
+    let text = """
+      daemon: {state-directory: /srv/state//, socket: /run/b.sock, admin-group: dba, workers: 3, groups: {backup: 2}}
+      clusters:
+        my-db:
+          connection: host=db user=backup dbname=postgres
+          data-directory: /var/lib/postgresql/15/main
+          password: {credential: db-password}
+      repository:
+        encryption: {key-file: /etc/backupd/key}
+        stores:
+          local: {path: /backup/./local/, durability: required}
+          other: {path: /mnt/other}
+      jobs:
+        wal: {kind: wal, cluster: my-db, slot: mine, recovery-window: 7d, partial-interval: 2s, synchronous: false}
+        nightly:
+          kind: physical
+          cluster: my-db
+          schedule: "0 2 * * mon-fri"
+          timezone: Europe/Berlin
+          missed: skip
+          deadline: 6h
+          retries: 0
+          keep: {span: 30d, count: 7}
+          checkpoint: spread
+          source: stream
+          rate: 100MB
+          full: true
+      """
+    let configuration = try Sample.parse(text)
+    #expect(
+      configuration.daemon
+        == DaemonSettings(
+          stateDirectory: "/srv/state", socket: "/run/b.sock", adminGroup: "dba", workers: 3, backupWidth: 2))
+    let cluster = try #require(configuration.clusters.first)
+    #expect(cluster.id.rawValue == "my-db" && cluster.dataDirectory == "/var/lib/postgresql/15/main")
+    #expect(cluster.password == .credential("db-password"))
+    #expect(configuration.repository.encryption == .keyFile("/etc/backupd/key"))
+    #expect(configuration.repository.stores.map(\.path) == ["/backup/local", "/mnt/other"])
+    guard case .wal(let wal) = configuration.jobs[0].kind, case .physical(let nightly) = configuration.jobs[1].kind
+    else {
+      Issue.record("kinds in another order")
+      return
+    }
+    #expect(wal == WALSettings(slot: "mine", recoveryWindow: .seconds(604_800), partialInterval: .seconds(2)))
+    #expect(nightly.schedule?.text == "0 2 * * mon-fri" && nightly.timeZone.name == "Europe/Berlin")
+    #expect(nightly.missed == .skip && nightly.deadline == .seconds(21600) && nightly.retries == 0)
+    #expect(nightly.keep == RetentionPolicy(spanSeconds: 2_592_000, count: 7))
+    #expect(nightly.checkpoint == .spread && nightly.source == .stream && nightly.full)
+    #expect(nightly.rate == ByteCount(100_000_000))
+  }
+
+  @Test("has defaults for whatever may be left out")
+  func defaults() throws {
+    let text = Sample.text(
+      clusters: "  my-db: {connection: host=db}\n",
+      jobs: "  w: {kind: wal, cluster: my-db}\n  p: {kind: physical, cluster: my-db}\n")
+    let configuration = try Sample.parse(text)
+    #expect(configuration.daemon.stateDirectory == "/var/lib/backupd")
+    #expect(configuration.daemon.socket == Configuration.standardSocket)
+    #expect((1...4).contains(configuration.daemon.workers) && configuration.daemon.backupWidth == 1)
+    guard case .wal(let wal) = configuration.jobs[0].kind, case .physical(let job) = configuration.jobs[1].kind else {
+      Issue.record("kinds in another order")
+      return
+    }
+    #expect(wal == WALSettings(slot: "backupd_my_db", recoveryWindow: nil, partialInterval: .seconds(10)))
+    #expect(job.schedule == nil && job.keep == nil && job.deadline == nil && job.rate == nil && !job.full)
+    #expect(job.retries == 2 && job.missed == .once && job.checkpoint == .fast && job.source == .auto)
+  }
+
+  @Test(
+    "understands what people write",
+    arguments: [
+      Sample.text(), Sample.text(daemon: "daemon:\n"), Sample.text(jobs: "  # none yet\n"),
+      Sample.text(encryption: "{key-file: /etc/key}"), Sample.job("keep: 30d"), Sample.job("keep: {last: 3}"),
+      Sample.job("schedule: \"@daily\", timezone: UTC"), Sample.job("schedule: 0 2 * * *"),
+      Sample.text(clusters: "  a: {connection: \"postgresql://u@h:5432/db?sslmode=require\"}\n"),
+      Sample.text(clusters: "  a: {connection: 'host=h passfile=/etc/pgpass'}\n"),
+      Sample.text(clusters: "  a: {connection: host=h, password: {file: /etc/pw}}\n"),
+      "---\n" + Sample.text() + "...\n",
+      Sample.text(clusters: "  a: &same {connection: host=h}\n  b: *same\n"), "\u{FEFF}" + Sample.text(),
+    ])
+  func good(text: String) { #expect(Sample.problems(text) == []) }
+
+  @Test(
+    "is refused with the place and what to write instead",
+    arguments: [
+      (Sample.text(daemon: "deamon: {}\n"), ["f:1:1: deamon: unknown key; did you mean \"daemon\"?"]),
+      (Sample.text(daemon: "daemon: {workers: 0}\n"), ["f:1:19: daemon.workers: 0 is not between 1 and 32"]),
+      (Sample.text(daemon: "daemon: {workers: two}\n"), ["f:1:19: daemon.workers: \"two\" is not a whole number"]),
+      (Sample.text(daemon: "daemon: {workers: \"2\"}\n"), ["f:1:19: daemon.workers: \"2\" is not a whole number"]),
+      (Sample.text(daemon: "daemon: {workers: [2]}\n"), ["f:1:19: daemon.workers: must be a whole number, not a list"]),
+      (Sample.text(daemon: "daemon: {workers: }\n"), ["f:1:19: daemon.workers: must be a whole number, not nothing"]),
+      (Sample.text(daemon: "daemon: 5\n"), ["f:1:9: daemon: must be a mapping of keys to values, not a single value"]),
+      (
+        Sample.text(daemon: "daemon: {state-directory: var/lib}\n"),
+        ["f:1:27: daemon.state-directory: \"var/lib\" is not an absolute path; write it from \"/\" on"]
+      ),
+      (
+        Sample.text(daemon: "daemon: {groups: {wal: 2}}\n"),
+        ["f:1:19: daemon.groups.wal: is not supported by this version"]
+      ),
+      (Sample.text() + "tiers: {}\n", ["f:7:1: tiers: is not supported by this version"]),
+      (Sample.text() + "alerts: {mail: {}}\n", ["f:7:1: alerts: is not supported by this version"]),
+      ("clusters: {a: {connection: x=y}}\n", ["f:1:1: the key \"repository\" is missing"]),
+      ("- a\n", ["f:1:1: must be a mapping of keys to values, not a list"]), ("", ["f: is empty"]),
+      ("# only this\n", ["f: is empty"]),
+      (
+        Sample.text(clusters: "  Oauth: {connection: host=h}\n"),
+        [
+          "f:2:3: clusters.Oauth: is not a valid cluster name; expected 1 to 63 lower-case letters, digits, \"-\" and "
+            + "\"_\", beginning with a letter or digit"
+        ]
+      ),
+      (Sample.text(clusters: "  a: {data-directory: /d}\n"), ["f:2:6: clusters.a: the key \"connection\" is missing"]),
+      (
+        Sample.text(clusters: "  a: {connection: host=h, password: secret}\n"),
+        [
+          "f:2:37: clusters.a.password: a secret is never written here; write {file: PATH}, {credential: NAME} or "
+            + "{environment: NAME}"
+        ]
+      ),
+      (
+        Sample.text(clusters: "  a: {connection: host=h, password: {file: /a, environment: B}}\n"),
+        ["f:2:37: clusters.a.password: must name exactly one of file, credential and environment"]
+      ),
+      (Sample.text(encryption: "aes"), ["f:4:15: repository.encryption: must be none or {key-file: PATH}"]),
+      (
+        Sample.text(encryption: "{passphrase: {file: /a}}"),
+        [
+          "f:4:15: repository.encryption: the key \"key-file\" is missing",
+          "f:4:16: repository.encryption.passphrase: is not supported by this version",
+        ]
+      ),
+      (
+        Sample.text(stores: "    cloud: {s3: {bucket: b}}\n"),
+        ["f:6:13: repository.stores.cloud.s3: is not supported by this version"]
+      ),
+      (
+        Sample.text(stores: "    a: {path: /a, durability: eventual}\n"),
+        ["f:6:31: repository.stores.a.durability: \"eventual\" is not supported by this version; use required"]
+      ),
+      (
+        Sample.text(stores: "    a: {path: /a, keep: 3d}\n"),
+        ["f:6:19: repository.stores.a.keep: is not supported by this version"]
+      ),
+      (
+        Sample.text(stores: "    a: {path: /a}\n    b: {path: /a/}\n"),
+        ["f:7:15: repository.stores.b.path: is the path of store \"a\" as well: two copies need two places"]
+      ),
+      (
+        Sample.text(stores: "    a: {path: /a}\n    b: {path: /a/b}\n"),
+        ["f:7:15: repository.stores.b.path: lies inside the path of store \"a\", \"/a\""]
+      ),
+      (
+        Sample.text(stores: "    a: {path: /a/b}\n    b: {path: /a}\n"),
+        ["f:7:15: repository.stores.b.path: contains the path of store \"a\", \"/a/b\""]
+      ),
+      (Sample.text(stores: "    a: {path: /ab}\n    b: {path: /a}\n"), []),
+      (
+        Sample.text(clusters: "  a: {connection: host=h, data-directory: /data}\n", stores: "    s: {path: /data/b}\n"),
+        [
+          "f:6:15: repository.stores.s.path: lies inside the data directory of cluster \"a\", and would be lost with it; "
+            + "put the store elsewhere, best on another disk"
+        ]
+      ),
+      (
+        Sample.text(stores: "    a: {path: /a/../b}\n"),
+        [
+          "f:6:15: repository.stores.a.path: \"/a/../b\" is not a usable path; write it without \"..\" and in less than "
+            + "4096 bytes"
+        ]
+      ),
+    ])
+  func bad(text: String, expected: [String]) { #expect(Sample.problems(text) == expected) }
+
+  @Test(
+    "is refused for jobs it cannot run",
+    arguments: [
+      (
+        Sample.text(jobs: "  j: {kind: physical, cluster: oath}\n"),
+        ["f:8:32: jobs.j.cluster: there is no cluster \"oath\"; did you mean \"oauth\"?"]
+      ),
+      (
+        Sample.text(jobs: "  j: {cluster: oauth}\n"),
+        ["f:8:6: jobs.j: the key \"kind\" is missing; write kind: physical or kind: wal"]
+      ),
+      (
+        Sample.text(jobs: "  j: {kind: logical, cluster: oauth, tables: [a]}\n"),
+        ["f:8:13: jobs.j.kind: \"logical\" is not supported by this version; use physical or wal"]
+      ),
+      (
+        Sample.text(jobs: "  j: {kind: phyiscal, cluster: oauth}\n"),
+        ["f:8:13: jobs.j.kind: \"phyiscal\" is not one of physical, wal; did you mean \"physical\"?"]
+      ),
+      (Sample.job("shedule: \"@daily\""), ["f:8:39: jobs.j.shedule: unknown key; did you mean \"schedule\"?"]),
+      (
+        Sample.job("schedule: \"61 * * * *\""),
+        [
+          "f:8:49: jobs.j.schedule: \"61 * * * *\" is not a valid schedule: in the minute field, \"61\" is not a number "
+            + "from 0 to 59"
+        ]
+      ),
+      (
+        Sample.job("schedule: 0 2 * * 1,3"),
+        [
+          "f:8:59: jobs.j.3: unknown key; put a cron expression with commas in quotes, as in schedule: \"0 2 * * 1,3\""
+        ]
+      ),
+      (
+        Sample.job("timezone: Europe/Berln"),
+        [
+          "f:8:49: jobs.j.timezone: \"Europe/Berln\" is not a time zone of this system; write a name such as "
+            + "Europe/Berlin or UTC; \"timedatectl list-timezones\" prints them"
+        ]
+      ),
+      (Sample.job("jitter: 5m"), ["f:8:39: jobs.j.jitter: is not supported by this version"]),
+      (Sample.job("slot: x"), ["f:8:39: jobs.j.slot: does not apply to jobs of kind physical"]),
+      (
+        Sample.job("source: direct"),
+        ["f:8:47: jobs.j.source: \"direct\" is not supported by this version; use auto or stream"]
+      ),
+      (
+        Sample.job("deadline: 90"),
+        ["f:8:49: jobs.j.deadline: \"90\" is not a valid duration; write a unit, such as 90s, 90m or 90d"]
+      ),
+      (Sample.job("deadline: 5s"), ["f:8:49: jobs.j.deadline: 5s is not between 1m and 30d"]),
+      (
+        Sample.job("rate: fast"),
+        ["f:8:45: jobs.j.rate: \"fast\" is not a valid size; expected a number and a unit, such as 32MiB"]
+      ),
+      (Sample.job("full: yes"), ["f:8:45: jobs.j.full: \"yes\" is neither true nor false"]),
+      (Sample.job("keep: {monthly: 24, count: 1}"), ["f:8:46: jobs.j.keep.monthly: is not supported by this version"]),
+      (Sample.job("keep: {count: 1, last: 1}"), ["f:8:45: jobs.j.keep: \"count\" and \"last\" are the same: name one"]),
+      (Sample.job("keep: {}"), ["f:8:45: jobs.j.keep: must name a span or a count"]),
+      (Sample.job("keep: {count: 0}"), ["f:8:53: jobs.j.keep.count: 0 is not between 1 and 100000"]),
+      (
+        Sample.wal("schedule: \"@daily\""),
+        ["f:8:34: jobs.w.schedule: does not apply to jobs of kind wal, which run for as long as the daemon does"]
+      ),
+      (Sample.wal("synchronous: true"), ["f:8:47: jobs.w.synchronous: true is not supported by this version"]),
+      (Sample.wal("partial-interval: 100ms"), ["f:8:52: jobs.w.partial-interval: 100ms is not between 1s and 1h"]),
+      (
+        Sample.wal("slot: My-Slot"),
+        [
+          "f:8:40: jobs.w.slot: \"My-Slot\" is not a slot name; use 1 to 63 lower-case letters, digits and underscores"
+        ]
+      ),
+      (
+        Sample.text(jobs: "  a: {kind: wal, cluster: oauth}\n  b: {kind: wal, cluster: oauth}\n"),
+        ["f:9:6: jobs.b: job \"a\" streams the WAL of cluster \"oauth\" already"]
+      ),
+    ])
+  func badJobs(text: String, expected: [String]) { #expect(Sample.problems(text) == expected) }
+
+  @Test(
+    "never holds a password",
+    arguments: [
+      "host=h password=x", "PASSWORD = x", "password='x'", "postgresql://u:pw@h/db", "postgres://u:@h",
+      "postgres://h/d?password=x",
+    ])
+  func passwords(connection: String) {
+    let problems = Sample.problems(Sample.text(clusters: "  a: {connection: \"\(connection)\"}\n"))
+    #expect(problems.count == 1)
+    #expect(problems.first?.contains("must not hold a password") == true)
+  }
+
+  @Test("tells all its errors at once, in the order of the file")
+  func allAtOnce() {
+    let text = """
+      daemon: {workers: 99, socket: run.sock}
+      clusters:
+        a: {connection: host=h, conection: x}
+        a: {connection: host=h}
+      repository:
+        encryption: none
+        encryption: none
+        stores: {s: {path: /s, path: /t}}
+      jobs:
+        j: {kind: physical, cluster: b, retries: -1}
+      """
+    #expect(
+      Sample.problems(text) == [
+        "f:1:19: daemon.workers: 99 is not between 1 and 32",
+        "f:1:31: daemon.socket: \"run.sock\" is not an absolute path; write it from \"/\" on",
+        "f:3:3: the key \"a\" is there more than once in the same mapping",
+        "f:6:3: the key \"encryption\" is there more than once in the same mapping",
+        "f:8:16: the key \"path\" is there more than once in the same mapping",
+        "f:10:32: jobs.j.cluster: there is no cluster \"b\"; did you mean \"a\"?",
+        "f:10:44: jobs.j.retries: -1 is not between 0 and 10",
+      ])
+  }
+
+  @Test(
+    "explains YAML that cannot be read",
+    arguments: [
+      ("jobs:\n  j:\n    schedule: * * * * *\n", "f:3:16: is not valid YAML", "in quotes"),
+      ("jobs:\n  j: {schedule: */5 * * * *}\n", "f:2:18: is not valid YAML", "in quotes"),
+      ("jobs:\n  j: {schedule: @daily}\n", "f:2:17: is not valid YAML", "in quotes"),
+      ("a: 1\n\tb: 2\n", "f:2:1: is not valid YAML", "spaces"), ("a: [1\n", "is not valid YAML", ""),
+      ("a: 1\n---\nb: 2\n", "is not valid YAML", "another document"),
+    ])
+  func notYAML(text: String, place: String, word: String) {
+    let problems = Sample.problems(text)
+    #expect(problems.count == 1)
+    #expect(
+      problems.first?.contains(place) == true && (word.isEmpty || problems.first?.contains(word) == true), "\(problems)"
+    )
+  }
+
+  @Test("never traps, whatever the file says")
+  func survivesNoise() {
+    let good = Array(
+      Sample.text(daemon: "daemon: {workers: 2}\n", jobs: "  j: {kind: physical, cluster: oauth, keep: {count: 2}}\n")
+        .utf8)
+    var random = SystemRandomNumberGenerator()
+    let letters = Array("{}[]:,&*!|>'\"%@`#- \n\t01az~?é".utf8)
+    for _ in 0..<1000 {
+      var bytes = good
+      for _ in 0..<Int.random(in: 1...4, using: &random) {
+        bytes[Int.random(in: 0..<bytes.count, using: &random)] = letters.randomElement(using: &random)!
+      }
+      _ = Sample.problems(String(decoding: bytes, as: UTF8.self))
+    }
+    _ = Sample.problems(String(repeating: "[", count: 100_000))
+    _ = Sample.problems(String(repeating: "- ", count: 100_000))
+    _ = Sample.problems("a: \"\\uD800\"\n")
+    _ = Sample.problems("? {a: b}\n: c\n")
+  }
+}
