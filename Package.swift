@@ -67,13 +67,13 @@ let package = Package(
     module(
       "BackupPipeline",
       ["BackupModel", "BlockingWork", "Checksums", "Cryptography", "Postgres", "Repository", "TarArchive"]),
-    module("WALArchiving", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository"]),
-    module("Recovery", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository", "CLinux"]),
+    module("WALArchiving", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository", "Storage"]),
+    module(
+      "Recovery", ["BackupModel", "BlockingWork", "DurableFiles", "Storage", "Postgres", "Repository", "CLinux"]),
     module(
       "Jobs",
       [
-        "BackupModel", "BlockingWork", "DurableFiles", "BackupPipeline", "WALArchiving", "Repository", "Postgres",
-        "Scheduling", "JobState", logging,
+        "BackupModel", "BackupPipeline", "BlockingWork", "JobState", "Repository", "Scheduling", "WALArchiving", logging,
       ]),
 
     // Control.
@@ -85,23 +85,24 @@ let package = Package(
       "DaemonConfiguration",
       ["BackupModel", "DurableFiles", "Scheduling", .product(name: "Yams", package: "Yams")]),
 
+    module("RepositoryAccess", ["DaemonConfiguration", "KeyManagement", "Repository", "Storage"]),
+
     // Programs.
     .executableTarget(
       name: "backupd",
       dependencies: [
-        "BackupModel", "BlockingWork", "DurableFiles", "Systemd", "Postgres", "Storage", "KeyManagement", "JobState",
-        "Repository", "BackupPipeline", "WALArchiving", "Recovery", "Jobs", "ControlProtocol", "ControlServer",
-        "DaemonConfiguration", "Scheduling", argumentParser, logging,
+        "BackupModel", "BlockingWork", "ControlProtocol", "ControlServer", "DaemonConfiguration", "DurableFiles", "JobState",
+        "Jobs", "Repository", "RepositoryAccess", "Systemd", argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(
       name: "backupctl",
       dependencies: [
-        "BackupModel", "BlockingWork", "DurableFiles", "Storage", "KeyManagement", "Repository", "Recovery", "Postgres",
-        "ControlProtocol", "ControlClient", "DaemonConfiguration", "Scheduling", argumentParser,
+        "BackupModel", "BlockingWork", "ControlClient", "ControlProtocol", "DaemonConfiguration", "DurableFiles",
+        "KeyManagement", "Recovery", "Repository", "RepositoryAccess", "Scheduling", "Storage", argumentParser,
       ],
       swiftSettings: settings),
-    .executableTarget(name: "backupd-wal", swiftSettings: settings),
+    .executableTarget(name: "backupd-wal", dependencies: ["BackupModel"], swiftSettings: settings),
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["BackupModel"], path: "Tests/TestSupport", swiftSettings: settings),
@@ -112,6 +113,12 @@ let package = Package(
     tests("VarlinkTests", ["Varlink", "BlockingWork", "TestSupport"]),
     tests("TarArchiveTests", ["BackupModel", "TarArchive", "TestSupport"]),
     tests("PostgresTests", ["BackupModel", "BlockingWork", "Postgres", "TarArchive", "TestSupport"]),
+    tests(
+      "WALArchivingTests",
+      [
+        "BackupModel", "BlockingWork", "DurableFiles", "KeyManagement", "Postgres", "Repository", "Storage", "TestSupport",
+        "WALArchiving",
+      ]),
     tests(
       "ControlServerTests",
       ["BackupModel", "BlockingWork", "ControlClient", "ControlProtocol", "ControlServer", "TestSupport", logging]),

@@ -1,0 +1,73 @@
+public import BackupModel
+public import BlockingWork
+public import Repository
+
+/// What a base backup asks of the WAL road.
+extension WALArchiver {
+  /// Waits until WAL streams.
+  /// - Returns: From where on WAL is held without a hole: a backup that starts behind it can be restored.
+  /// - Throws: ``WALArchivingError/notStreaming(_:cause:)`` when the time is over, `CancellationError`.
+  public func waitUntilStreaming(cancellation: Cancellation, timeout: Duration) throws -> WALPosition {
+    let found = try wait(cancellation, timeout) { () -> WALPosition? in
+      let values = self.state.look()
+      return values.phase == "streaming" ? values.heldFrom : nil
+    }
+    guard let found else { throw WALArchivingError.notStreaming(options.cluster, cause: state.look().error) }
+    return found
+  }
+
+  /// Waits until every required store holds the WAL up to a position, shipping the open segment at once where that is
+  /// needed.
+  ///
+  /// - Throws: ``WALArchivingError/notStored(_:reached:cause:)`` when the time is over, ``WALArchivingError/walLost``
+  ///   where it can never be, `CancellationError`.
+  public func waitUntilStored(through position: WALPosition, cancellation: Cancellation, timeout: Duration) throws {
+    queue.change { $0.wanted = max($0.wanted ?? position.lsn, position.lsn) }
+    defer { queue.change { if let wanted = $0.wanted, wanted <= position.lsn { $0.wanted = nil } } }
+    let required = repository.stores.filter { $0.durability == .required }.map(\.id)
+    let done = try wait(cancellation, timeout) { () -> Bool? in
+      self.queue.look { queue in
+        required.allSatisfy { queue.stores[$0]?.durable.map { $0 >= position.lsn } ?? false } ? true : nil
+      }
+    }
+    if done == true { return }
+    let reached = queue.look { queue in
+      Dictionary(required.map { ($0, queue.stores[$0]?.durable) }, uniquingKeysWith: { $1 })
+    }
+    let cause = status().error
+    throw WALArchivingError.notStored(position, reached: reached, cause: cause)
+  }
+
+  /// Proves that every required store holds all WAL from one position to another, by asking the stores.
+  ///
+  /// - Throws: ``WALArchivingError/walLost(first:end:)`` for a hole; what the stores throw.
+  public func proveStored(from start: WALPosition, through end: LSN, of lineage: Lineage) throws {
+    let catalog = try WALCatalog(repository, lineage, segmentSize: queue.look { $0.size })
+    for store in repository.stores where store.durability == .required {
+      if let failure = catalog.failures[store.id] {
+        throw RepositoryError.unavailable(lineage.gap(.random()), [store.id: failure])
+      }
+      let reached = catalog.coverage(from: start, in: store.id)
+      guard reached >= end else {
+        throw WALArchivingError.walLost(first: WALPosition(timeline: start.timeline, lsn: reached), end: end)
+      }
+    }
+  }
+
+  private func wait<Value: Sendable>(
+    _ cancellation: Cancellation, _ timeout: Duration, for condition: () throws -> Value?
+  ) throws -> Value? {
+    let changed = queue.changed
+    let handler = cancellation.addHandler { changed.raise() }
+    defer { cancellation.removeHandler(handler) }
+    let deadline = ContinuousClock.now + timeout
+    while true {
+      try cancellation.check()
+      let before = changed.value
+      if let value = try condition() { return value }
+      let left = deadline - .now
+      if left <= .zero { return nil }
+      changed.wait(after: before, for: left)
+    }
+  }
+}

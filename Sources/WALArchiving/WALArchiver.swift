@@ -1,0 +1,176 @@
+public import BackupModel
+public import BlockingWork
+internal import DurableFiles
+internal import Postgres
+public import Repository
+import Synchronization
+
+/// Keeps the WAL of one cluster: receives it into the landing directory, ships it to the stores, says how far it is.
+///
+/// One for each wal job, and one for the length of a physical backup of a cluster that has no wal job
+/// (``SlotLifetime/temporary``).
+public final class WALArchiver: Sendable {
+  public enum SlotLifetime: Sendable, Hashable {
+    case permanent
+    /// The slot lives as long as the connection. What an earlier run left in the landing directory is forgotten.
+    case temporary
+  }
+
+  public struct Options: Sendable {
+    public var cluster: ClusterID
+    /// A libpq connection string.
+    public var connection: String
+    public var slot: String
+    public var slotLifetime: SlotLifetime
+    /// `<state>/wal/<cluster>`: made where it is missing. No two archivers may share it.
+    public var landingDirectory: String
+    /// The open segment is shipped this often, where it has new records.
+    public var partialInterval: Duration
+    /// Segments sealed and stored at once; each costs memory of three segments.
+    public var lanes: Int
+
+    public init(
+      cluster: ClusterID, connection: String, slot: String? = nil, slotLifetime: SlotLifetime = .permanent,
+      landingDirectory: String, partialInterval: Duration = .seconds(10), lanes: Int = 2
+    ) {
+      self.cluster = cluster
+      self.connection = connection
+      self.slot = slot ?? Self.defaultSlot(of: cluster)
+      self.slotLifetime = slotLifetime
+      self.landingDirectory = landingDirectory
+      self.partialInterval = partialInterval
+      self.lanes = lanes
+    }
+
+    /// `backupd_<cluster>`; a slot's name has no `-`.
+    public static func defaultSlot(of cluster: ClusterID) -> String {
+      "backupd_" + String(cluster.rawValue.map { $0 == "-" ? "_" : $0 })
+    }
+  }
+
+  let options: Options
+  let repository: Repository
+  private let accept: @Sendable (SystemIdentifier) throws -> Lineage
+  private let observe: @Sendable (WALEvent) -> Void
+  let queue: ShippingQueue
+  let state: ReceiverState
+  private let shipper = Mutex<WALShipper?>(nil)
+
+  /// - Parameters:
+  ///   - accept: The lineage for a system identifier; throws where the repository's is another. Nil takes the
+  ///     cluster's only lineage, or begins its first.
+  ///   - observe: Called on the archiver's threads; must not block.
+  public init(
+    _ options: Options, repository: Repository, accept: (@Sendable (SystemIdentifier) throws -> Lineage)? = nil,
+    observe: @escaping @Sendable (WALEvent) -> Void = { _ in }
+  ) {
+    self.options = options
+    self.repository = repository
+    self.observe = observe
+    self.accept =
+      accept ?? { identifier in
+        let known = try repository.lineages(of: options.cluster)
+        if let first = known.first, !known.contains(where: { $0.systemIdentifier == identifier }) {
+          throw WALArchivingError.foreignSystemIdentifier(
+            options.cluster, expected: first.systemIdentifier, found: identifier)
+        }
+        return Lineage(cluster: options.cluster, systemIdentifier: identifier)
+      }
+    queue = ShippingQueue(stores: repository.stores.map(\.id), interval: options.partialInterval)
+    state = ReceiverState(changed: queue.changed)
+  }
+
+  /// Receives and ships until cancelled.
+  ///
+  /// - Throws: `CancellationError`; ``WALArchivingError`` where only a person can make it go on. Everything else is
+  ///   tried again, and told to the observer.
+  /// - Note: Blocks; call it on a lane. Once only.
+  public func run(_ cancellation: Cancellation) throws {
+    let landing = try LandingDirectory(options.landingDirectory)
+    if options.slotLifetime == .temporary { try landing.empty() }
+    var bodies: [@Sendable () throws -> Void] = [{ try self.receive(landing, cancellation) }]
+    for _ in 0..<max(1, options.lanes) { bodies.append { try self.waitForShipper(cancellation).run(cancellation) } }
+    try runTogether(cancellation, label: "wal.\(options.cluster)", bodies)
+  }
+
+  /// Lanes have something to do once it is known whose WAL this is.
+  private func waitForShipper(_ cancellation: Cancellation) throws -> WALShipper {
+    let changed = queue.changed
+    let handler = cancellation.addHandler { changed.raise() }
+    defer { cancellation.removeHandler(handler) }
+    while true {
+      try cancellation.check()
+      let before = changed.value
+      if let found = shipper.withLock({ $0 }) { return found }
+      changed.wait(after: before, for: .seconds(3600))
+    }
+  }
+
+  private func receive(_ landing: LandingDirectory, _ cancellation: Cancellation) throws {
+    let session = ReceiverSessions(
+      options: options, repository: repository, accept: accept, landing: landing, queue: queue, state: state,
+      observe: observe
+    ) { lineage, size in
+      self.shipper.withLock {
+        $0 = WALShipper(
+          repository: self.repository, lineage: lineage, size: size, landing: landing, queue: self.queue,
+          observe: self.observe)
+      }
+      self.queue.changed.raise()
+    }
+    var attempts = 0
+    while true {
+      try cancellation.check()
+      let before = state.look().flushed
+      do {
+        try session.run(cancellation)
+      } catch let error as CancellationError {
+        state.change { $0.phase = "stopped" }
+        throw error
+      } catch {
+        // An error that our own cancellation caused is no failure.
+        try cancellation.check()
+        let report = ErrorReport(error)
+        if (error as? WALArchivingError)?.isFinal ?? (error is RepositoryError) {
+          state.change {
+            $0.phase = "stopped"
+            $0.error = report
+          }
+          observe(.receivingStopped(report))
+          throw error
+        }
+        attempts = state.look().flushed == before ? attempts + 1 : 1
+        let delay = Backoff.delay(attempt: attempts)
+        state.change {
+          $0.phase = "waiting"
+          $0.error = report
+        }
+        observe(.receivingFailed(report, attempts: attempts, retryAfter: delay))
+        try cancellation.sleep(delay)
+        state.change { $0.phase = "connecting" }
+      }
+    }
+  }
+
+  /// What `wal status` shows. May be called at any time from any thread.
+  public func status() -> WALStatus {
+    let receiver = state.look()
+    var status = WALStatus(cluster: options.cluster, slot: options.slot, state: receiver.phase)
+    status.systemIdentifier = receiver.systemIdentifier
+    status.timeline = receiver.timeline
+    status.receivedLSN = receiver.received
+    status.flushedLSN = receiver.flushed
+    status.serverLSN = receiver.serverEnd
+    status.lastMessage = receiver.lastMessage
+    status.error = receiver.error
+    let names = queue.stores
+    queue.look { queue in
+      status.stores = names.map {
+        WALStatus.Store(name: $0, durableLSN: queue.stores[$0]?.durable, lagSeconds: queue.lagSeconds($0))
+      }
+      status.queuedSegments = queue.items.count { if case .segment = $0.shipment { true } else { false } }
+      if status.error == nil { status.error = names.compactMap { queue.stores[$0]?.error }.first }
+    }
+    return status
+  }
+}

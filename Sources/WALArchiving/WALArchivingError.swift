@@ -1,0 +1,98 @@
+public import BackupModel
+
+/// Why WAL could not be received, kept or shipped.
+public enum WALArchivingError: OperatorError, Equatable {
+  /// A page is not the one that belongs at this position.
+  case pageInvalid(WALPosition, String)
+  case streamNotContiguous(expected: WALPosition, found: LSN)
+  /// The server sends other bytes than those it sent before, or has less WAL than it had.
+  case serverRolledBack(WALPosition, reason: String)
+  case foreignSystemIdentifier(ClusterID, expected: SystemIdentifier, found: SystemIdentifier)
+  case segmentSizeChanged(expected: UInt64, found: UInt64)
+  /// The server's timeline does not descend from the one we hold.
+  case timelineForked(held: TimelineID, server: TimelineID, reason: String)
+  case landingUnreadable(String, reason: String)
+  case landingInUse(String)
+  /// A store holds something else under a name that is ours to write.
+  case contentDiffers(String, store: StoreID)
+  /// WAL did not reach a store in time.
+  case notStored(WALPosition, reached: [StoreID: LSN?], cause: ErrorReport?)
+  case notStreaming(ClusterID, cause: ErrorReport?)
+  /// WAL was removed from the server while a backup needed it.
+  case walLost(first: WALPosition, end: LSN)
+
+  public var summary: String {
+    switch self {
+    case .pageInvalid(let position, _): "cannot take the WAL page at \(position) from the server"
+    case .streamNotContiguous(let expected, _): "could not stream WAL on from \(expected)"
+    case .serverRolledBack: "cannot stream WAL on: the server was rolled back"
+    case .foreignSystemIdentifier(let cluster, _, _): "cannot archive WAL of another cluster as \"\(cluster)\""
+    case .segmentSizeChanged: "cannot stream WAL on: the server's WAL segment size changed"
+    case .timelineForked(_, let server, _): "cannot follow the server to timeline \(server)"
+    case .landingUnreadable(let path, _): "cannot read \"\(path)\""
+    case .landingInUse(let path): "cannot use the landing directory \"\(path)\""
+    case .contentDiffers(let name, let store): "cannot store \"\(name)\" in store \"\(store)\""
+    case .notStored(let position, _, _): "could not bring WAL up to \(position) into every required store in time"
+    case .notStreaming(let cluster, _): "could not get WAL of cluster \"\(cluster)\" to stream in time"
+    case .walLost(let first, let end): "could not keep the WAL from \(first) to \(end)"
+    }
+  }
+
+  public var detail: String? {
+    switch self {
+    case .pageInvalid(_, let what): "In the page's header, \(what)."
+    case .streamNotContiguous(let expected, let found): "\(expected.lsn) was expected next; the server sent \(found)."
+    case .serverRolledBack(let position, let reason): "\(reason) First difference: \(position)."
+    case .foreignSystemIdentifier(_, let expected, let found):
+      "The repository's WAL is of system identifier \(expected); the server's is \(found)."
+    case .segmentSizeChanged(let expected, let found): "It was \(expected) bytes and is \(found) bytes."
+    case .timelineForked(let held, _, let reason): "WAL is held on timeline \(held). \(reason)"
+    case .landingUnreadable(_, let reason): reason
+    case .landingInUse: "Another process receives WAL into it."
+    case .contentDiffers: "An object of that name is there and holds other WAL."
+    case .notStored(_, let reached, let cause):
+      ([
+        reached.sorted { $0.key < $1.key }
+          .map { "Store \"\($0.key)\" holds WAL up to \($0.value.map(\.description) ?? "nothing yet")." }
+          .joined(separator: " ")
+      ] + [cause.map(Self.lastError)].compactMap { $0 }).joined(separator: " ")
+    case .notStreaming(_, let cause): cause.map(Self.lastError)
+    case .walLost: "The server removed it before it was received."
+    }
+  }
+
+  private static func lastError(_ cause: ErrorReport) -> String {
+    "Last error: " + [cause.summary, cause.detail].compactMap { $0 }.joined(separator: ": ") + "."
+  }
+
+  public var hint: String? {
+    switch self {
+    case .serverRolledBack:
+      "If the server was restored from a backup or a snapshot, initialise its archive anew under another cluster name; "
+        + "otherwise check that the connection leads to the right server."
+    case .foreignSystemIdentifier:
+      "Check that the connection leads to the right server. A cluster made anew by initdb or pg_upgrade needs a "
+        + "cluster name of its own in the configuration."
+    case .segmentSizeChanged: "A cluster with another segment size needs a cluster name of its own."
+    case .timelineForked:
+      "Check that the connection leads to the primary that is meant: two servers were promoted from this cluster."
+    case .landingUnreadable: "Look at the file; move it away to begin anew from what the server's slot still keeps."
+    case .landingInUse: "Stop the other backupd that uses this state directory."
+    case .contentDiffers:
+      "Two servers archive under one cluster name, or one was rolled back; find out which, and stop the other."
+    case .notStored(_, _, let cause), .notStreaming(_, let cause): cause?.hint
+    case .walLost: "Raise max_slot_wal_keep_size or wal_keep_size on the server, then take the backup again."
+    case .pageInvalid, .streamNotContiguous: nil
+    }
+  }
+
+  /// Whether only a person can make it go on.
+  var isFinal: Bool {
+    switch self {
+    case .serverRolledBack, .foreignSystemIdentifier, .segmentSizeChanged, .timelineForked, .landingUnreadable,
+      .landingInUse, .walLost:
+      true
+    default: false
+    }
+  }
+}

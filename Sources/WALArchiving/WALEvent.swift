@@ -1,0 +1,21 @@
+public import BackupModel
+public import Repository
+
+/// What happens while WAL is received and shipped: for the log, for conditions, for asking for a new base backup.
+public enum WALEvent: Sendable {
+  case connected(server: String, from: WALPosition)
+  case slotCreated(String)
+  /// Streaming ended; it is tried again after `retryAfter`.
+  case receivingFailed(ErrorReport, attempts: Int, retryAfter: Duration)
+  /// Streaming ended for good: only a person can make it go on.
+  case receivingStopped(ErrorReport)
+  /// WAL is missing for ever between two positions: only a new base backup makes later WAL usable.
+  case gap(WALGap)
+  case timelineFollowed(TimelineID, at: LSN)
+  /// A full segment is in every store.
+  case stored(WALSegment)
+  case storeFailed(StoreID, ErrorReport, attempts: Int)
+  case storeRecovered(StoreID)
+  /// Something that is stored could not be removed from the landing directory.
+  case landingNotCleaned(ErrorReport)
+}

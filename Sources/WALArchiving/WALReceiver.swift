@@ -1,0 +1,208 @@
+internal import BackupModel
+internal import BlockingWork
+internal import DurableFiles
+internal import Postgres
+internal import Repository
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Streams WAL into the landing directory. One session is one connection, from its beginning to its first error.
+///
+/// Used by one thread. What others see of it goes through ``ShippingQueue`` and ``ReceiverState``.
+final class WALReceiver {
+  /// Status messages at least this often: well below any sensible `wal_sender_timeout`.
+  private static let statusInterval: Duration = .seconds(5)
+  /// Bytes taken before they are made durable and acknowledged, where the server sends faster than we can.
+  private static let batch: UInt64 = 4 << 20
+
+  private let options: WALArchiver.Options
+  private let lineage: Lineage
+  private let size: WALSegmentSize
+  private let landing: LandingDirectory
+  private let queue: ShippingQueue
+  private let state: ReceiverState
+  private let observe: @Sendable (WALEvent) -> Void
+
+  private var position: LandingDirectory.Position
+  private var open: OpenSegment
+  private var decoder: WALRecordDecoder
+  private var index: WALIndex
+  private var serverClock: Timestamp?
+  private var lastStatus = ContinuousClock.now
+
+  /// - Parameters:
+  ///   - position: Where to begin: the open segment.
+  ///   - sliceEnd: How far slices of it are cut already.
+  init(
+    options: WALArchiver.Options, lineage: Lineage, position: LandingDirectory.Position, sliceEnd: LSN,
+    landing: LandingDirectory, queue: ShippingQueue, state: ReceiverState,
+    observe: @escaping @Sendable (WALEvent) -> Void
+  ) throws {
+    self.options = options
+    self.lineage = lineage
+    self.landing = landing
+    self.queue = queue
+    self.state = state
+    self.observe = observe
+    self.position = position
+    size = position.segmentSize
+    open = try OpenSegment(position.segment, size: size, in: landing)
+    decoder = Self.decoder(position)
+    index = WALIndex(timeline: position.timeline, first: position.open, end: position.open)
+    queue.begin(position.segment, size: size, sliceEnd: sliceEnd)
+  }
+
+  private static func decoder(_ position: LandingDirectory.Position) -> WALRecordDecoder {
+    WALRecordDecoder(
+      from: WALPosition(timeline: position.timeline, lsn: position.open), segmentSize: position.segmentSize,
+      systemIdentifier: position.systemIdentifier, openRecord: position.openRecord)
+  }
+
+  /// End of what is durable here.
+  var held: WALPosition { WALPosition(timeline: position.timeline, lsn: open.flushed) }
+
+  /// Receives until the stream ends.
+  ///
+  /// - Returns: The timeline that follows, where the server ended this one; its history must be landed before
+  ///   ``jump(to:)``.
+  func stream(_ connection: ReplicationConnection, _ cancellation: Cancellation) throws -> (next: TimelineID, at: LSN) {
+    let start = WALPosition(timeline: position.timeline, lsn: position.open)
+    let stream = try connection.streamWAL(slot: options.slot, from: start)
+    state.change {
+      $0.phase = "streaming"
+      $0.timeline = start.timeline
+      $0.error = nil
+    }
+    observe(.connected(server: connection.address.description, from: start))
+    try status(stream)
+    while true {
+      try cancellation.check()
+      let message = try stream.next(timeout: untilStatus) { try take($0) }
+      guard let message else {
+        try status(stream)
+        continue
+      }
+      var received = message
+      var batch = received.bytes
+      // Everything that is there already shares one fsync.
+      while batch < Self.batch, received.end == nil, let more = try stream.next(timeout: .zero, { try take($0) }) {
+        batch += more.bytes
+        received = Received(bytes: batch, wantsReply: received.wantsReply || more.wantsReply, end: more.end)
+      }
+      if received.bytes > 0 { try flush() }
+      if let end = received.end { return end }
+      if received.bytes > 0 || received.wantsReply || untilStatus == .zero { try status(stream) }
+    }
+  }
+
+  private struct Received {
+    var bytes: UInt64 = 0
+    var wantsReply = false
+    var end: (next: TimelineID, at: LSN)?
+  }
+
+  private var untilStatus: Duration {
+    max(.zero, Self.statusInterval - (ContinuousClock.now - lastStatus))
+  }
+
+  private func take(_ message: WALStream.Message) throws -> Received {
+    switch message {
+    case .data(let start, let serverEnd, let serverTime, let bytes):
+      let expected = open.start + open.taken
+      guard start == expected else {
+        throw WALArchivingError.streamNotContiguous(
+          expected: WALPosition(timeline: position.timeline, lsn: expected), found: start)
+      }
+      serverClock = serverTime
+      state.heard(serverEnd: serverEnd, received: start + UInt64(bytes.count))
+      try take(bytes)
+      return Received(bytes: UInt64(bytes.count))
+    case .keepalive(let serverEnd, let serverTime, let replyRequested):
+      // All the server had at that time is here: so is every commit before it.
+      if serverEnd <= open.start + open.taken { serverClock = serverTime }
+      state.heard(serverEnd: serverEnd, received: open.start + open.taken)
+      return Received(wantsReply: replyRequested)
+    case .endOfTimeline(let next, let end):
+      return Received(end: (next, end))
+    }
+  }
+
+  private func take(_ bytes: UnsafeRawBufferPointer) throws {
+    var rest = bytes
+    while !rest.isEmpty {
+      let count = Int(min(UInt64(rest.count), open.left))
+      let part = UnsafeRawBufferPointer(rebasing: rest[..<count])
+      // First the landing file, which knows what was acknowledged before: a rolled-back server is called that.
+      try open.take(part)
+      try decoder.feed(part)
+      rest = UnsafeRawBufferPointer(rebasing: rest[count...])
+      if open.left == 0 { try completeSegment() }
+    }
+  }
+
+  /// Makes durable what was taken; the caller acknowledges it then.
+  private func flush() throws {
+    try open.sync()
+    publish()
+  }
+
+  private func publish() {
+    var more = decoder.takeIndex()
+    more.serverClock = serverClock
+    index.append(more)
+    queue.flushed(more, through: open.start + open.syncedBytes)
+    state.flushed(open.flushed)
+  }
+
+  /// The order of these steps is what ``LandingDirectory`` explains.
+  private func completeSegment() throws {
+    try open.sync()
+    publish()
+    let done = open.segment
+    try DurableFile.replace(landing.indexPath(done, size), with: index.encoded())
+    position.open = done.end(size: size)
+    position.openRecord = decoder.openRecord
+    try landing.setPosition(position)
+    try landing.land(done, size)
+    queue.landed(done)
+    try beginSegment()
+  }
+
+  private func beginSegment() throws {
+    open = try OpenSegment(position.segment, size: size, in: landing)
+    index = WALIndex(timeline: position.timeline, first: position.open, end: position.open)
+    queue.begin(position.segment, size: size, sliceEnd: position.open)
+  }
+
+  private func status(_ stream: WALStream) throws {
+    // Written, flushed and applied are one position: a server with remote_apply must not take volatile WAL for safe,
+    // and one that waits for an apply position must get it.
+    let held = open.flushed
+    try stream.sendStatus(written: held, flushed: held, applied: held)
+    lastStatus = .now
+  }
+
+  /// Begins the open segment again from its first byte: what a new connection does.
+  func rewind() throws {
+    decoder = Self.decoder(position)
+    index = WALIndex(timeline: position.timeline, first: position.open, end: position.open)
+    let sliceEnd = queue.look { $0.open?.sliceEnd } ?? position.open
+    open = try OpenSegment(position.segment, size: size, in: landing)
+    queue.begin(position.segment, size: size, sliceEnd: sliceEnd)
+  }
+
+  /// Goes on with another segment, leaving the open one incomplete: after a gap, or on the next timeline.
+  func jump(to next: WALPosition) throws {
+    let tail = open.segment
+    let end = open.flushed
+    position.timeline = next.timeline
+    position.open = WALSegment(timeline: next.timeline, holding: next.lsn, size: size).start(size: size)
+    position.openRecord = nil
+    queue.setAside(tail, end: try landing.setAside(tail, size) == nil ? nil : end)
+    try landing.setPosition(position)
+    try beginSegment()
+    decoder = Self.decoder(position)
+  }
+}
