@@ -1,0 +1,172 @@
+internal import BackupModel
+internal import BlockingWork
+internal import DurableFiles
+internal import Repository
+import Synchronization
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Writes the files of a backup: one thread reads the manifest, makes empty files and hands out tasks, the others open
+/// frames and write pages. `global/pg_control` is left to the caller: without it nothing half restored can start.
+final class DirectoryCopy: Sendable {
+  static let controlFile = "global/pg_control"
+
+  private let repository: Repository
+  private let plan: RestorePlan
+  private let layout: DirectoryLayout
+  private let ownership: Ownership
+  private let workers: Int
+  private let totalBytes: Int64
+  private let observe: @Sendable (RunProgress) -> Void
+  private let doneBytes = Atomic<Int64>(0)
+  /// Entries kept for later: the control file.
+  private let deferred = Mutex<ManifestFile?>(nil)
+
+  init(
+    repository: Repository, plan: RestorePlan, layout: DirectoryLayout, ownership: Ownership, workers: Int,
+    totalBytes: Int64, observe: @escaping @Sendable (RunProgress) -> Void
+  ) {
+    self.repository = repository
+    self.plan = plan
+    self.layout = layout
+    self.ownership = ownership
+    self.workers = max(1, workers)
+    self.totalBytes = totalBytes
+    self.observe = observe
+  }
+
+  /// Everything but the control file; written, not yet durable.
+  func run(_ cancellation: Cancellation) throws {
+    let tasks = BoundedRing<CopyTask>(capacity: 2 * workers)
+    let handler = cancellation.addHandler { tasks.abort() }
+    defer { cancellation.removeHandler(handler) }
+    var threads: [@Sendable () throws -> Void] = [
+      {
+        try self.handOutTasks(cancellation, tasks)
+        tasks.close()
+      }
+    ]
+    for _ in 0..<workers { threads.append { try self.work(cancellation, tasks) } }
+    try runTogether(cancellation, label: "restore", threads)
+    try cancellation.check()
+  }
+
+  private func work(_ cancellation: Cancellation, _ tasks: BoundedRing<CopyTask>) throws {
+    let writer = try FileWriter(repository, plan.lineage, plan.backup)
+    while let task = try tasks.pop() {
+      try writer.run(task) { count in
+        try cancellation.check()
+        doneBytes.add(Int64(count), ordering: .relaxed)
+      }
+      report()
+    }
+  }
+
+  private func report() {
+    let done = doneBytes.load(ordering: .relaxed)
+    observe(RunProgress(phase: "copy", doneBytes: ByteCount(done), totalBytes: ByteCount(totalBytes)))
+  }
+
+  private func handOutTasks(_ cancellation: Cancellation, _ tasks: BoundedRing<CopyTask>) throws {
+    let reader = try BackupReader(repository, plan.lineage, plan.backup)
+    var batch = CopyBatch()
+    try reader.forEachFile { entry in
+      try cancellation.check()
+      guard let path = layout.path(of: entry) else { return }
+      if entry.path == Self.controlFile {
+        deferred.withLock { $0 = entry }
+        return
+      }
+      guard let file = try make(entry, at: path), entry.size > 0 else { return }
+      let map = try reader.pageMap(of: entry)
+      var next = 0
+      while next < map.runs.count {
+        next = batch.add(file, map, from: next)
+        if batch.isFull { try batch.drain { try tasks.push($0) } }
+      }
+    }
+    try batch.drain { try tasks.push($0) }
+  }
+
+  /// Makes a directory, a link, or a file of the right size, mode and owner whose content follows.
+  private func make(_ entry: ManifestFile, at path: String) throws -> FileInProgress? {
+    switch entry.kind {
+    case .directory:
+      try makeDirectory(entry, path)
+      return nil
+    case .symlink:
+      let oid = entry.path.split(separator: "/").last.map(String.init) ?? ""
+      guard let target = layout.tablespaces[oid] ?? entry.linkTarget else { return nil }
+      guard symlink(target, path) == 0 else { throw FileError.last("make the link", path) }
+      try ownership.give(path)
+      return nil
+    case .configuration:
+      try makeParents(of: path)
+      return try makeFile(entry, path)
+    case .file:
+      return try makeFile(entry, path)
+    }
+  }
+
+  private func makeDirectory(_ entry: ManifestFile, _ path: String) throws {
+    if entry.path == "pg_wal", let walDirectory = layout.walDirectory {
+      guard symlink(walDirectory, path) == 0 else { throw FileError.last("make the link", path) }
+      return try ownership.give(path)
+    }
+    // Directories of tablespaces that are roots exist by now.
+    guard mkdir(path, 0o700) == 0 || errno == EEXIST else { throw FileError.last("make the directory", path) }
+    try ownership.give(path)
+    try setMode(entry, path)
+    if entry.path == "global" {
+      // The stream has no entry for the data directory itself; its mode is that of the directories in it.
+      for root in layout.roots { try setMode(entry, root.path) }
+    }
+  }
+
+  private func setMode(_ entry: ManifestFile, _ path: String) throws {
+    guard chmod(path, UInt32(entry.mode & 0o7777)) == 0 else { throw FileError.last("set the mode of", path) }
+  }
+
+  private func makeFile(_ entry: ManifestFile, _ path: String) throws -> FileInProgress {
+    let file = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
+    try file.truncate(to: Int64(entry.size))
+    if ownership.mustChange, fchown(file.number, ownership.user, ownership.group) != 0 {
+      throw FileError.last("give to \(ownership.name)", path)
+    }
+    guard fchmod(file.number, UInt32(entry.mode & 0o7777)) == 0 else { throw FileError.last("set the mode of", path) }
+    return FileInProgress(path: path, entry: entry)
+  }
+
+  /// Directories below the one for configuration files.
+  private func makeParents(of path: String) throws {
+    let parent = DurableFile.parent(of: path)
+    guard !DurableFile.exists(parent) else { return }
+    try makeParents(of: parent)
+    guard mkdir(parent, 0o755) == 0 else { throw FileError.last("make the directory", parent) }
+    try ownership.give(parent)
+  }
+
+  /// Writes the control file, durable on return: from now on the server can start.
+  func writeControlFile() throws {
+    guard let entry = deferred.withLock({ $0 }), let path = layout.path(of: entry), entry.size > 0 else {
+      throw RecoveryError.backupNotRestorable(plan.backup, reason: "It has no \"\(Self.controlFile)\".")
+    }
+    // Under a name that means nothing until it is whole.
+    let temporary = path + ".tmp"
+    unlink(temporary)
+    let file = try makeFile(entry, temporary)
+    let reader = try BackupReader(repository, plan.lineage, plan.backup)
+    var batch = CopyBatch()
+    _ = batch.add(file, try reader.pageMap(of: entry), from: 0)
+    let writer = try FileWriter(repository, plan.lineage, plan.backup)
+    try batch.drain { task in
+      try writer.run(task) { doneBytes.add(Int64($0), ordering: .relaxed) }
+    }
+    try Descriptor(opening: temporary, O_RDONLY).sync()
+    guard rename(temporary, path) == 0 else { throw FileError.last("rename into place", path) }
+    try DurableFile.syncDirectory(of: path)
+    report()
+  }
+}

@@ -1,0 +1,99 @@
+internal import BackupModel
+public import Repository
+
+/// Settles what a restore will do: which backup, which timeline, how far. Reads manifests and WAL indexes only.
+public struct RestorePlanner: Sendable {
+  private let repository: Repository
+
+  public init(repository: Repository) { self.repository = repository }
+
+  /// - Throws: ``RecoveryError/targetUnreachable(_:reason:reachable:)`` and others, `RepositoryError`, `StorageError`.
+  public func plan(_ options: RestoreOptions) throws -> RestorePlan {
+    let (lineage, headers, damaged) = try candidates(options)
+    let size = try segmentSize(headers[0])
+    let wal = try WALCatalog(repository, lineage, segmentSize: size)
+    let path = try timelinePath(options, newest: headers[0], wal)
+    var search = TargetSearch(options: options, path: path)
+    for header in headers {
+      guard let stretch = try search.stretch(after: header, wal) else { continue }
+      switch try TargetResolution(options.target, from: header, in: stretch) {
+      case .reachable(let replay, let lsn):
+        try search.checkNothingLiesBeyondAGap(stretch, wal)
+        return plan(
+          options, lineage, header, replay: replay, lsn: lsn, timeline: path.target, end: stretch.end,
+          size: size, warnings: damaged + (try search.warnings(header, stretch, wal)))
+      case .beforeBackup, .unknown: continue
+      case .beyond(let reason): search.reason = search.reason ?? reason
+      }
+    }
+    throw search.failure()
+  }
+
+  /// Backups that may be used, newest first, all of one lineage.
+  private func candidates(
+    _ options: RestoreOptions
+  ) throws -> (lineage: Lineage, headers: [ManifestHeader], warnings: [String]) {
+    let catalog = BackupCatalog(repository)
+    if let id = options.backup {
+      let reader = try catalog.open(id, of: options.cluster)
+      return (reader.lineage, [reader.header], [])
+    }
+    let (backups, damaged) = try catalog.list(options.cluster)
+    let physical = backups.filter { $0.kind == .physical }
+    guard let newest = physical.max(by: { $0.started < $1.started }) else {
+      if let first = damaged.first {
+        throw RecoveryError.backupNotRestorable(
+          first.backup, reason: [first.report.summary, first.report.detail].compactMap { $0 }.joined(separator: ": "))
+      }
+      throw RecoveryError.noBackup(options.cluster)
+    }
+    let lineage = Lineage(cluster: options.cluster, systemIdentifier: newest.systemIdentifier)
+    let headers = try physical.filter { $0.systemIdentifier == newest.systemIdentifier }
+      .sorted { $0.sequence > $1.sequence }.map { try catalog.readHeader(of: $0.id, lineage) }
+    let warnings = damaged.map { "Backup \"\($0.backup)\" was not considered: \($0.report.summary)" }
+    return (lineage, headers, warnings)
+  }
+
+  /// The timeline asked for, or the latest that descends from the newest backup; and the way there.
+  private func timelinePath(
+    _ options: RestoreOptions, newest: ManifestHeader, _ wal: WALCatalog
+  ) throws -> TimelinePath {
+    let known = Set(wal.timelines + wal.histories.keys).sorted()
+    if let wanted = options.timeline {
+      guard wanted == newest.timeline || known.contains(wanted) else {
+        throw RecoveryError.timelineUnknown(wanted, known: known)
+      }
+      return try path(to: wanted, wal)
+    }
+    for timeline in known.reversed() where timeline > newest.timeline {
+      let path = try path(to: timeline, wal)
+      if path.index(of: newest.timeline, reaching: newest.stopLSN) != nil { return path }
+    }
+    return try path(to: newest.timeline, wal)
+  }
+
+  /// - Throws: ``RecoveryError/historyMissing(_:)``: PostgreSQL would stop at the first history file it cannot get.
+  private func path(to timeline: TimelineID, _ wal: WALCatalog) throws -> TimelinePath {
+    guard timeline.value > 1 else { return TimelinePath(to: timeline, history: nil) }
+    guard let bytes = try wal.readHistory(timeline) else { throw RecoveryError.historyMissing(timeline) }
+    let history = try TimelineHistory(timeline: timeline, text: String(decoding: bytes, as: UTF8.self))
+    return TimelinePath(to: timeline, history: history)
+  }
+
+  private func segmentSize(_ header: ManifestHeader) throws -> WALSegmentSize {
+    do {
+      return try WALSegmentSize(bytes: header.walSegmentBytes)
+    } catch {
+      throw RecoveryError.backupNotRestorable(header.id, reason: ErrorReport(error).summary)
+    }
+  }
+
+  private func plan(
+    _ options: RestoreOptions, _ lineage: Lineage, _ header: ManifestHeader, replay: RecoveryTarget, lsn: LSN?,
+    timeline: TimelineID, end: WALPosition, size: WALSegmentSize, warnings: [String]
+  ) -> RestorePlan {
+    RestorePlan(
+      lineage: lineage, header: header, target: options.target, replayTarget: replay, timeline: timeline,
+      action: options.action, end: end, targetLSN: lsn, segmentSize: size, warnings: warnings)
+  }
+}
