@@ -73,7 +73,8 @@ let package = Package(
     module(
       "Jobs",
       [
-        "BackupModel", "BackupPipeline", "BlockingWork", "JobState", "Repository", "Scheduling", "WALArchiving", logging,
+        "BackupModel", "BackupPipeline", "BlockingWork", "JobState", "Repository", "Scheduling", "WALArchiving",
+        logging,
       ]),
 
     // Control.
@@ -91,7 +92,8 @@ let package = Package(
     .executableTarget(
       name: "backupd",
       dependencies: [
-        "BackupModel", "BlockingWork", "ControlProtocol", "ControlServer", "DaemonConfiguration", "DurableFiles", "JobState",
+        "BackupModel", "BlockingWork", "ControlProtocol", "ControlServer", "DaemonConfiguration", "DurableFiles",
+        "JobState",
         "Jobs", "Repository", "RepositoryAccess", "Systemd", argumentParser, logging,
       ],
       swiftSettings: settings),
@@ -116,7 +118,8 @@ let package = Package(
     tests(
       "WALArchivingTests",
       [
-        "BackupModel", "BlockingWork", "DurableFiles", "KeyManagement", "Postgres", "Repository", "Storage", "TestSupport",
+        "BackupModel", "BlockingWork", "DurableFiles", "KeyManagement", "Postgres", "Repository", "Storage",
+        "TestSupport",
         "WALArchiving",
       ]),
     tests(

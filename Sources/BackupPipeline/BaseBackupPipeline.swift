@@ -15,9 +15,11 @@ public struct BaseBackupPipeline: Sendable {
     public var checkpoint: Checkpoint
     /// zstd's.
     public var compressionLevel: Int
+    /// The server sends at most so much a second; nil: as much as it can.
+    public var maximumRate: ByteCount?
     public init(
       cluster: ClusterID, connection: String, job: JobID?, run: RunID?, workers: Int,
-      checkpoint: Checkpoint = .fast, compressionLevel: Int = 1
+      checkpoint: Checkpoint = .fast, compressionLevel: Int = 1, maximumRate: ByteCount? = nil
     ) {
       self.cluster = cluster
       self.connection = connection
@@ -26,6 +28,7 @@ public struct BaseBackupPipeline: Sendable {
       self.workers = workers
       self.checkpoint = checkpoint
       self.compressionLevel = compressionLevel
+      self.maximumRate = maximumRate
     }
   }
   public enum Checkpoint: String, Sendable { case fast, spread }
@@ -66,7 +69,8 @@ public struct BaseBackupPipeline: Sendable {
       options.connection, applicationName: "backupd backup", cancellation: cancellation)
     defer { connection.close() }
     let stream = try connection.baseBackup(
-      .init(label: "backupd \(prepared.header.id)", checkpoint: options.checkpoint == .fast ? .fast : .spread))
+      .init(label: "backupd \(prepared.header.id)", checkpoint: options.checkpoint == .fast ? .fast : .spread,
+        maximumRate: options.maximumRate))
     guard held.lsn <= stream.start.lsn else {
       throw PipelineError.walNotProven(
         options.cluster, start: stream.start.lsn, stop: stream.start.lsn, proven: nil, cause: nil)

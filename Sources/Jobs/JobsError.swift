@@ -1,0 +1,46 @@
+public import BackupModel
+
+/// A run that could not begin, or ended for a reason of the daemon's.
+public enum JobsError: OperatorError {
+  case noSuchJob(JobID, known: [JobID])
+  case longRunning(JobID)
+  case stopping
+  case noSuchRun(RunID)
+  case deadlinePassed(JobID, Duration)
+  case storesMissing(BackupID, [StoreID: ErrorReport])
+
+  public var summary: String {
+    switch self {
+    case .noSuchJob(let job, _): "there is no job \"\(job)\""
+    case .longRunning(let job): "cannot run job \"\(job)\" by hand"
+    case .stopping: "cannot run anything now"
+    case .noSuchRun(let run): "there is no live run \"\(run)\""
+    case .deadlinePassed(let job, _): "could not finish job \"\(job)\" in time"
+    case .storesMissing(let backup, _): "backup \"\(backup)\" is not in every required store"
+    }
+  }
+  public var detail: String? {
+    switch self {
+    case .noSuchJob(_, let known):
+      known.isEmpty ? nil : "The jobs are \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
+    case .longRunning: "It receives WAL for as long as the daemon runs."
+    case .stopping: "The daemon is stopping."
+    case .noSuchRun: "It has ended, or there never was one of this id."
+    case .deadlinePassed(_, let limit): "Its deadline of \(DurationText.format(limit)) passed; the run was cancelled."
+    case .storesMissing(_, let causes):
+      causes.sorted { $0.key < $1.key }
+        .map { "\($0.key): \($0.value.summary)" + ($0.value.detail.map { " (\($0))" } ?? "") }.joined(separator: "; ")
+    }
+  }
+  public var hint: String? {
+    switch self {
+    case .noSuchJob: "List the jobs with \"backupctl jobs\"."
+    case .longRunning: "See how it is doing with \"backupctl wal status\"."
+    case .stopping: "Ask again when it runs."
+    case .noSuchRun: "List the runs with \"backupctl runs\"."
+    case .deadlinePassed: "Look at the phases with \"backupctl runs\"; raise \"deadline\" if the work needs longer."
+    case .storesMissing(_, let causes):
+      causes.values.compactMap(\.hint).first ?? "Repair the store, then run the job again."
+    }
+  }
+}

@@ -1,0 +1,100 @@
+import BackupModel
+import ControlServer
+import DaemonConfiguration
+import DurableFiles
+import Glibc
+import JobState
+import Jobs
+import Logging
+import Repository
+import RepositoryAccess
+import Systemd
+
+/// Builds all parts and connects them: one tree of tasks, from here down.
+struct Assembly {
+  /// Holds the state directory for this process; the kernel lets go of it when the process ends.
+  private final class StateLock: Sendable {
+    private let file: LockFile
+    init(_ file: consuming LockFile) { self.file = file }
+  }
+
+  private let lock: StateLock
+  private let configuration: CurrentConfiguration
+  private let state: JobStateStore
+  private let repository: Repository
+  private let runner: JobRunner
+  private let notifier: Notifier
+  private let logger: Logger
+  private let first: Configuration
+
+  /// Reads the configuration, opens state and repository. Nothing runs yet.
+  init(
+    configurationPath: String, credentials: Credentials, notifier: Notifier, logger: Logger
+  ) throws {
+    let first = try Configuration.load(path: configurationPath)
+    try DurableFile.makeDirectory(first.daemon.stateDirectory, mode: 0o700)
+    guard let lock = try LockFile.tryLock(first.daemon.stateDirectory + "/lock") else {
+      throw DaemonError.alreadyRunning(first.daemon.stateDirectory)
+    }
+    self.first = first
+    self.notifier = notifier
+    self.logger = logger
+    state = try JobStateStore(directory: first.daemon.stateDirectory, now: .now())
+    for problem in state.problems {
+      logger.error("a state file was kept aside", metadata: ["error": "\(problem)"])
+    }
+    for run in try state.recoverInterrupted(now: .now()) {
+      logger.warning(
+        "an earlier run was interrupted", metadata: ["job": "\(run.job)", "run": "\(run.run)"])
+    }
+    repository = try ConfiguredRepository.open(first.repository)
+    runner = JobRunner(
+      .init(stateDirectory: first.daemon.stateDirectory), repository: repository, state: state, logger: logger)
+    configuration = CurrentConfiguration(first, credentials: credentials)
+    self.lock = StateLock(lock)
+  }
+
+  /// Runs until SIGTERM or SIGINT.
+  func run() async throws {
+    let jobs = try JobTranslation.jobs(of: first, credentials: configuration.credentials)
+    let control = DaemonControl(
+      configuration: configuration, state: state, repository: repository, runner: runner, notifier: notifier,
+      logger: logger)
+    var options = ControlServerOptions(path: first.daemon.socket, version: Backupd.version)
+    options.adminGroup = try AdminGroup.identifier(of: first.daemon.adminGroup)
+    let server = ControlServer(options: options, handler: control, logger: logger)
+    let (runner, notifier, logger) = (runner, notifier, logger)
+    let summary = Self.summary(first)
+    let socket = first.daemon.socket
+    let signals = SignalStream([SIGTERM, SIGINT, SIGHUP])
+    logger.info(
+      "backupd starts",
+      metadata: ["version": "\(Backupd.version)", "configuration": "\(first.path)", "jobs": "\(first.jobs.count)"])
+    try await withThrowingDiscardingTaskGroup { group in
+      group.addTask { await runner.run(jobs) }
+      group.addTask {
+        try await server.run {
+          notifier.ready(status: summary)
+          logger.info("ready", metadata: ["socket": "\(socket)"])
+        }
+      }
+      group.addTask { await control.reportStatus() }
+      for await signal in signals.received {
+        if signal == SIGHUP {
+          await control.reloadOnSignal()
+          continue
+        }
+        notifier.stopping(status: "stopping")
+        logger.info("backupd stops", metadata: ["signal": "\(signal == SIGTERM ? "SIGTERM" : "SIGINT")"])
+        break
+      }
+      group.cancelAll()
+    }
+    logger.info("backupd has stopped")
+  }
+
+  static func summary(_ configuration: Configuration) -> String {
+    "\(configuration.clusters.count) cluster\(configuration.clusters.count == 1 ? "" : "s"), "
+      + "\(configuration.jobs.count) job\(configuration.jobs.count == 1 ? "" : "s")"
+  }
+}

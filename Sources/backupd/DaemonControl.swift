@@ -1,0 +1,126 @@
+import BackupModel
+import BlockingWork
+import ControlProtocol
+import ControlServer
+import DaemonConfiguration
+import Glibc
+import JobState
+import Jobs
+import Logging
+import Repository
+import Systemd
+
+/// What the daemon does for its callers.
+struct DaemonControl: ControlHandler {
+  let configuration: CurrentConfiguration
+  let state: JobStateStore
+  let repository: Repository
+  let runner: JobRunner
+  let notifier: Notifier
+  let logger: Logger
+  private let startedAt = Timestamp.now()
+  private let recoverability: Recoverability
+
+  init(
+    configuration: CurrentConfiguration, state: JobStateStore, repository: Repository, runner: JobRunner,
+    notifier: Notifier, logger: Logger
+  ) {
+    self.configuration = configuration
+    self.state = state
+    self.repository = repository
+    self.runner = runner
+    self.notifier = notifier
+    self.logger = logger
+    recoverability = Recoverability(repository)
+  }
+
+  func ping() async -> PingReply { PingReply(version: Backupd.version, pid: getpid(), startedAt: startedAt) }
+
+  func status() async throws -> DaemonStatus {
+    let current = configuration.value
+    let wal = await runner.walStatus()
+    var conditions = state.conditions()
+    var clusters: [ClusterStatus] = []
+    for cluster in current.clusters {
+      var status = ClusterStatus(
+        name: cluster.id, systemIdentifier: nil, windows: [], lastBackup: nil,
+        wal: wal.first { $0.cluster == cluster.id })
+      do {
+        let found = try await recoverability.look(at: cluster.id)
+        status.systemIdentifier = status.wal?.systemIdentifier ?? found.systemIdentifier
+        status.windows = found.windows
+        status.lastBackup = found.lastBackup
+        conditions += found.conditions
+      } catch let error as CancellationError {
+        throw error
+      } catch {
+        conditions.append(
+          Condition(
+            id: "repository:\(cluster.id)", severity: .critical, since: .now(), report: ErrorReport(error)))
+      }
+      clusters.append(status)
+    }
+    return DaemonStatus(
+      version: Backupd.version, pid: getpid(), startedAt: startedAt, configurationPath: current.path,
+      configurationLoadedAt: configuration.loaded, clusters: clusters, jobs: await runner.summaries(),
+      running: state.liveRuns(), conditions: conditions)
+  }
+
+  func jobs() async throws -> [JobSummary] { await runner.summaries() }
+  func walStatus() async throws -> [WALStatus] { await runner.walStatus() }
+
+  func startJob(_ job: JobID, caller: Caller) async throws -> RunRecord {
+    do {
+      return try await runner.start(job)
+    } catch let error as JobsError {
+      throw Self.failure(error)
+    }
+  }
+
+  func runJob(
+    _ job: JobID, caller: Caller, update: @escaping @Sendable (RunRecord) async throws -> Void
+  ) async throws -> RunRecord {
+    // Follow before starting: no change is missed in between.
+    let changes = runner.follow()
+    let record = try await startJob(job, caller: caller)
+    try await update(record)
+    for await change in changes where change.run == record.run {
+      if change.outcome != nil && change.finished != nil { return change }
+      try await update(change)
+    }
+    throw ControlFailure.shuttingDown()
+  }
+
+  func cancelRun(_ run: RunID, caller: Caller) async throws {
+    do {
+      try await runner.cancel(run)
+    } catch let error as JobsError {
+      throw Self.failure(error)
+    }
+  }
+
+  func runs(job: JobID?, limit: Int) async throws -> [RunRecord] {
+    let live = state.liveRuns().filter { job == nil || $0.job == job }
+    let ended = try state.runs(of: job, limit: limit).runs.reversed()
+    return (Array(ended) + live).suffix(limit)
+  }
+
+  func followRuns(
+    job: JobID?, limit: Int, update: @escaping @Sendable ([RunRecord]) async throws -> Void
+  ) async throws {
+    let changes = runner.follow()
+    try await update(try await runs(job: job, limit: limit))
+    for await change in changes where job == nil || change.job == job { try await update([change]) }
+  }
+
+  private static func failure(_ error: JobsError) -> ControlFailure {
+    let report = ErrorReport(error)
+    return switch error {
+    case .noSuchJob: ControlFailure(.noSuchJob, report)
+    case .noSuchRun: ControlFailure(.noSuchRun, report)
+    case .stopping: ControlFailure(.shuttingDown, report)
+    case .longRunning: ControlFailure(.alreadyRunning, report)
+    default: ControlFailure(.jobFailed, report)
+    }
+  }
+}

@@ -1,0 +1,43 @@
+import BackupModel
+import DaemonConfiguration
+import Jobs
+import Systemd
+
+/// From the configuration's words to what the jobs need.
+enum JobTranslation {
+  /// - Throws: `ConfigurationError`, `SystemdError` where a secret cannot be read.
+  static func jobs(of configuration: Configuration, credentials: Credentials) throws -> JobSet {
+    var set = JobSet(backupWidth: configuration.daemon.backupWidth)
+    for job in configuration.jobs {
+      guard let cluster = configuration.cluster(job.cluster) else { continue }
+      let connection = try connection(of: cluster, credentials)
+      switch job.kind {
+      case .physical(let settings):
+        set.physical.append(
+          PhysicalJob(
+            id: job.id, cluster: job.cluster, connection: connection, schedule: settings.schedule,
+            zone: settings.timeZone, checkpoint: settings.checkpoint == .fast ? .fast : .spread,
+            deadline: settings.deadline, retries: settings.retries, missed: settings.missed == .once ? .once : .skip,
+            workers: configuration.daemon.workers, maximumRate: settings.rate))
+      case .wal(let settings):
+        set.wal.append(
+          WALJob(
+            id: job.id, cluster: job.cluster, connection: connection, slot: settings.slot,
+            partialInterval: settings.partialInterval))
+      }
+    }
+    return set
+  }
+
+  private static func connection(of cluster: ClusterSettings, _ credentials: Credentials) throws -> Secret {
+    guard let source = cluster.password else { return Secret(cluster.connection) }
+    let password = try source.read { try credentials.read($0) }.revealText()
+    let quoted = password.map { $0 == "\\" || $0 == "'" ? "\\\($0)" : String($0) }.joined()
+    // An address cannot take further words; it takes the password as a parameter.
+    if cluster.connection.contains("://") {
+      let encoded = password.utf8.map { "%" + Hexadecimal.padded(UInt64($0), digits: 2, uppercase: true) }.joined()
+      return Secret(cluster.connection + (cluster.connection.contains("?") ? "&" : "?") + "password=" + encoded)
+    }
+    return Secret(cluster.connection + " password='\(quoted)'")
+  }
+}

@@ -1,0 +1,37 @@
+import Dispatch
+import Glibc
+
+/// Signals as a stream. Handlers do nothing but count; all work happens in the task that reads the stream.
+struct SignalStream {
+  let received: AsyncStream<Int32>
+  private let sources: [any DispatchSourceSignal]
+
+  init(_ signals: [Int32]) {
+    let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
+    received = stream
+    sources = signals.map { number in
+      // The default action would end the process before the source hears of it.
+      signal(number, SIG_IGN)
+      let source = DispatchSource.makeSignalSource(signal: number, queue: .global())
+      source.setEventHandler { continuation.yield(number) }
+      source.resume()
+      return source
+    }
+    signal(SIGPIPE, SIG_IGN)
+  }
+}
+
+/// `daemon.admin-group` as a number.
+enum AdminGroup {
+  /// - Throws: ``DaemonError/groupMissing(_:)``.
+  static func identifier(of name: String?) throws -> UInt32? {
+    guard let name else { return nil }
+    var entry = group()
+    var found: UnsafeMutablePointer<group>?
+    var buffer = [CChar](repeating: 0, count: 65536)
+    guard getgrnam_r(name, &entry, &buffer, buffer.count, &found) == 0, found != nil else {
+      throw DaemonError.groupMissing(name)
+    }
+    return entry.gr_gid
+  }
+}

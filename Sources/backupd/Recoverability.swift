@@ -1,0 +1,50 @@
+import BackupModel
+import BlockingWork
+import ControlProtocol
+import Repository
+
+/// What can be restored, from the stores' own listings. Remembered for some seconds: `status --watch` asks often.
+actor Recoverability {
+  struct Answer: Sendable {
+    var systemIdentifier: SystemIdentifier?
+    var windows: [RecoveryWindow] = []
+    var lastBackup: Backup?
+    var conditions: [Condition] = []
+  }
+
+  private static let freshness: Duration = .seconds(5)
+  private let repository: Repository
+  private let lane = Lane(label: "monitoring.recoverability")
+  private var answers: [ClusterID: (answer: Answer, at: ContinuousClock.Instant)] = [:]
+
+  init(_ repository: Repository) { self.repository = repository }
+
+  func look(at cluster: ClusterID) async throws -> Answer {
+    if let known = answers[cluster], ContinuousClock.now - known.at < Self.freshness { return known.answer }
+    let repository = self.repository
+    let answer = try await lane.run { _ in try Self.read(repository, cluster) }
+    answers[cluster] = (answer, .now)
+    return answer
+  }
+
+  private static func read(_ repository: Repository, _ cluster: ClusterID) throws -> Answer {
+    var answer = Answer()
+    let catalog = BackupCatalog(repository)
+    for lineage in try repository.lineages(of: cluster) {
+      let (backups, damaged) = try catalog.list(lineage)
+      let wal = try WALCatalog(repository, lineage)
+      answer.systemIdentifier = lineage.systemIdentifier
+      answer.lastBackup = backups.last ?? answer.lastBackup
+      answer.windows += try catalog.recoverableSpans(backups, wal).map {
+        RecoveryWindow(from: $0.from, to: $0.to, fromLSN: $0.fromLSN, toLSN: $0.toLSN, timeline: $0.timeline)
+      }
+      for damage in damaged {
+        answer.conditions.append(
+          Condition(
+            id: "damaged-backup:\(damage.backup)", severity: .critical, since: damage.backup.started,
+            report: damage.report))
+      }
+    }
+    return answer
+  }
+}
