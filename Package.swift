@@ -112,6 +112,7 @@ let package = Package(
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
     tests("SystemdTests", ["BackupModel", "Systemd", "TestSupport", logging]),
     tests("DaemonConfigurationTests", ["BackupModel", "DaemonConfiguration", "DurableFiles", "TestSupport"]),
+    tests("BackupctlTests", ["BackupModel", "Scheduling", "backupctl"]),
     tests("VarlinkTests", ["Varlink", "BlockingWork", "TestSupport"]),
     tests("TarArchiveTests", ["BackupModel", "TarArchive", "TestSupport"]),
     tests("PostgresTests", ["BackupModel", "BlockingWork", "Postgres", "TarArchive", "TestSupport"]),

@@ -1,0 +1,34 @@
+import ArgumentParser
+import BackupModel
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// `backupctl`: what an operator types. Each command is a file of its own beside this one.
+@main
+struct Backupctl: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "backupctl",
+    abstract: "Back up PostgreSQL clusters, see how they are protected, restore them.",
+    discussion: """
+      Every command takes --json and --config FILE. Exit status: 0 done, 1 failed, 2 wrong usage or configuration, \
+      3 for "status" when a condition is raised.
+      """,
+    version: "backupctl \(ProgramVersion.text)",
+    subcommands: [
+      StatusCommand.self, JobsCommand.self, RunCommand.self, CancelCommand.self, RunsCommand.self, ReloadCommand.self,
+      BackupsCommand.self, ShowCommand.self, RestoreCommand.self, WALCommand.self,
+      RepositoryCommand.self, ConfigCommand.self, ScheduleCommand.self,
+    ])
+
+  static func main() {
+    do {
+      var command = try parseAsRoot()
+      try command.run()
+    } catch {
+      Glibc.exit(ExitStatus.report(error))
+    }
+    Glibc.exit(ExitStatus.done)
+  }
+}

@@ -1,0 +1,50 @@
+public import ArgumentParser
+public import BackupModel
+import Repository
+
+extension BackupKind: ExpressibleByArgument {}
+
+struct BackupsCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "backups", abstract: "The backups in the repository, oldest first.",
+    discussion: "Reads the repository itself; the daemon need not run.")
+
+  @Option(help: "Only those of this cluster.", transform: parsing { try ClusterID($0) })
+  var cluster: ClusterID?
+  @Option(help: "Only physical or logical ones.")
+  var kind: BackupKind?
+  @OptionGroup var shared: SharedOptions
+
+  func run() throws {
+    let settings = try shared.loadConfiguration()
+    let repository = try RepositoryOpening.open(settings.repository)
+    if let cluster { try ClusterChoice.check(cluster, settings, repository) }
+    let (all, damaged) = try BackupCatalog(repository).list(cluster)
+    let backups = all.filter { kind == nil || $0.kind == kind }
+    shared.show(.list(backups)) { backups.isEmpty ? "there are no backups yet" : Self.table(backups).text() }
+    guard damaged.isEmpty else {
+      for one in damaged { ErrorOutput.print(one.report) }
+      throw ExitCode(ExitStatus.failed)
+    }
+  }
+
+  private static func table(_ backups: [Backup]) -> Table {
+    let time = LocalTime()
+    var table = Table([
+      .text("BACKUP"), .text("CLUSTER", drop: 3), .text("KIND", drop: 6), .text("JOB", drop: 4),
+      .text("FINISHED"), .number("TOTAL"), .number("NEW", drop: 2), .number("STORED"), .text("STOP LSN", drop: 5),
+      .text("STORES", drop: 1),
+    ])
+    table.rows = backups.map { backup in
+      let missing = backup.missingStores.map { "\($0) missing" }
+      let stores = (backup.stores.map(\.rawValue) + missing).joined(separator: ", ")
+      return [
+        Table.Cell(backup.id.text), Table.Cell(backup.cluster.rawValue), Table.Cell(backup.kind.rawValue),
+        Table.Cell(backup.job?.rawValue), Table.Cell(time.text(backup.finished)), Table.Cell("\(backup.totalBytes)"),
+        Table.Cell("\(backup.newBytes)"), Table.Cell("\(backup.storedBytes)"), Table.Cell("\(backup.stopLSN)"),
+        Table.Cell(stores, missing.isEmpty ? .plain : .warning),
+      ]
+    }
+    return table
+  }
+}

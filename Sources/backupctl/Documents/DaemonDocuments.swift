@@ -1,0 +1,83 @@
+import BackupModel
+import ControlProtocol
+
+// What the daemon answers, as `status`, `jobs`, `runs` and `wal status` print it; described in docs/reference/json.md.
+
+extension ErrorReport: JSONConvertible {
+  var json: JSONValue { .fields(["summary": summary, "detail": detail, "hint": hint]) }
+}
+
+extension JobSummary: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "name": name, "kind": kind, "cluster": cluster, "schedule": schedule, "timezone": timezone, "nextRun": nextRun,
+      "lastRun": lastRun, "lastOutcome": lastOutcome, "lastSuccess": lastSuccess,
+      "consecutiveFailures": consecutiveFailures, "running": running,
+    ])
+  }
+}
+
+extension RunProgress: JSONConvertible {
+  var json: JSONValue { .fields(["phase": phase, "doneBytes": doneBytes, "totalBytes": totalBytes]) }
+}
+
+extension RunPhase: JSONConvertible {
+  var json: JSONValue { .fields(["name": name, "durationSeconds": durationSeconds]) }
+}
+
+extension RunRecord: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "run": run, "job": job, "kind": kind, "cluster": cluster, "trigger": trigger, "due": due, "started": started,
+      "finished": finished, "outcome": outcome, "progress": progress, "phases": phases, "backup": backup,
+      "totalBytes": totalBytes, "newBytes": newBytes, "storedBytes": storedBytes, "warnings": warnings, "error": error,
+    ])
+  }
+}
+
+extension WALStatus.Store: JSONConvertible {
+  var json: JSONValue { .fields(["name": name, "durableLSN": durableLSN, "lagSeconds": lagSeconds]) }
+}
+
+extension WALStatus: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "cluster": cluster, "systemIdentifier": systemIdentifier, "timeline": timeline, "slot": slot, "state": state,
+      "receivedLSN": receivedLSN, "flushedLSN": flushedLSN, "serverLSN": serverLSN, "lastMessage": lastMessage,
+      "stores": stores, "queuedSegments": queuedSegments, "error": error,
+    ])
+  }
+}
+
+extension Condition: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "id": id, "severity": severity, "since": since, "summary": report.summary, "detail": report.detail,
+      "hint": report.hint,
+    ])
+  }
+}
+
+extension RecoveryWindow: JSONConvertible {
+  var json: JSONValue {
+    .fields(["from": from, "to": to, "fromLSN": fromLSN, "toLSN": toLSN, "timeline": timeline])
+  }
+}
+
+extension ClusterStatus: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "name": name, "systemIdentifier": systemIdentifier, "windows": windows, "lastBackup": lastBackup, "wal": wal,
+    ])
+  }
+}
+
+extension DaemonStatus: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "version": version, "pid": pid, "startedAt": startedAt, "configurationPath": configurationPath,
+      "configurationLoadedAt": configurationLoadedAt, "clusters": clusters, "jobs": jobs, "running": running,
+      "conditions": conditions,
+    ])
+  }
+}

@@ -1,0 +1,16 @@
+import ArgumentParser
+import BackupModel
+
+struct ReloadCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "reload", abstract: "Have the daemon read its configuration again, and say what changed.")
+
+  @OptionGroup var shared: SharedOptions
+
+  func run() throws {
+    let differences = try shared.client().reload()
+    shared.show(.fields(["differences": differences])) {
+      differences.isEmpty ? "reloaded; nothing changed" : (["reloaded"] + differences).joined(separator: "\n  ")
+    }
+  }
+}

@@ -1,0 +1,95 @@
+import ArgumentParser
+import BackupModel
+import DaemonConfiguration
+import Repository
+
+struct RepositoryCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "repository", abstract: "Make the repository, or tell what it holds.",
+    subcommands: [RepositoryCreateCommand.self, RepositoryInfoCommand.self])
+}
+
+struct RepositoryInfoCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "info", abstract: "The repository's stores, key and clusters.",
+    discussion: "Reads the repository itself; the daemon need not run.")
+
+  @OptionGroup var shared: SharedOptions
+
+  func run() throws {
+    let settings = try shared.loadConfiguration().repository
+    let repository = try RepositoryOpening.open(settings)
+    let info = RepositoryInfo(
+      repository: repository, settings: settings, clusters: try Self.clusters(repository))
+    shared.show(info.json) { info.text }
+  }
+
+  private static func clusters(_ repository: Repository) throws -> [RepositoryInfo.Cluster] {
+    let catalog = BackupCatalog(repository)
+    return try repository.clusters().flatMap { cluster in
+      try repository.lineages(of: cluster).map { lineage in
+        let (backups, damaged) = try catalog.list(lineage)
+        return RepositoryInfo.Cluster(
+          name: cluster, systemIdentifier: lineage.systemIdentifier, backups: backups.count,
+          unreadableBackups: damaged.count, storedBytes: backups.reduce(ByteCount(0)) { $0 + $1.storedBytes },
+          oldest: backups.first?.id, newest: backups.last?.id)
+      }
+    }
+  }
+}
+
+/// What `repository info` tells.
+struct RepositoryInfo: JSONConvertible {
+  struct Cluster: JSONConvertible {
+    var name: ClusterID
+    var systemIdentifier: SystemIdentifier
+    var backups: Int
+    /// Manifests that are there and cannot be read.
+    var unreadableBackups: Int
+    /// What the backups added, WAL not counted.
+    var storedBytes: ByteCount
+    var oldest: BackupID?
+    var newest: BackupID?
+
+    var json: JSONValue {
+      .fields([
+        "name": name, "systemIdentifier": systemIdentifier, "backups": backups,
+        "unreadableBackups": unreadableBackups, "storedBytes": storedBytes, "oldest": oldest, "newest": newest,
+      ])
+    }
+  }
+
+  var repository: Repository
+  var settings: RepositorySettings
+  var clusters: [Cluster]
+
+  private var keyFile: String? {
+    if case .keyFile(let path) = settings.encryption { path } else { nil }
+  }
+
+  var json: JSONValue {
+    let stores = settings.stores.map { store in
+      JSONValue.fields(["name": store.id, "path": store.path, "durability": store.durability.rawValue])
+    }
+    return .fields([
+      "repository": repository.id, "encryption": keyFile == nil ? "none" : "key-file", "keyFile": keyFile,
+      "keyID": repository.keys.current.id, "stores": stores, "clusters": clusters,
+    ])
+  }
+
+  var text: String {
+    var lines = ["repository \(repository.id)".styled(.strong)]
+    lines.append("  " + (keyFile.map { "encrypted, key file \"\($0)\"" } ?? "not encrypted"))
+    lines += settings.stores.map { "  store \($0.id) in \"\($0.path)\"" }
+    if clusters.isEmpty { lines.append("  no backups yet") }
+    for cluster in clusters {
+      let count = "\(cluster.backups) backup\(cluster.backups == 1 ? "" : "s")"
+      lines.append("  cluster \(cluster.name) (\(cluster.systemIdentifier)): \(count), \(cluster.storedBytes)")
+      if cluster.unreadableBackups > 0 {
+        lines.append(
+          "    " + "\(cluster.unreadableBackups) cannot be read".styled(.bad) + ": run \"backupctl backups\"")
+      }
+    }
+    return lines.joined(separator: "\n")
+  }
+}

@@ -1,0 +1,49 @@
+import ArgumentParser
+import BackupModel
+import BlockingWork
+import ControlClient
+
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run", abstract: "Run a job now and wait for its end.",
+    discussion: "Interrupting it leaves the run alone; \"backupctl cancel RUN\" stops that.")
+
+  @Argument(help: "The job.", transform: parsing { try JobID($0) })
+  var job: JobID
+  @Flag(name: .customLong("no-wait"), help: "Only start it.")
+  var doesNotWait = false
+  @OptionGroup var shared: SharedOptions
+
+  func run() throws {
+    if doesNotWait {
+      let record = try shared.client().startJob(job)
+      return shared.show(record.json) { "started \(record.run)" }
+    }
+    let meter = ProgressMeter()
+    var current: RunID?
+    let record: RunRecord
+    do {
+      defer { meter.finish() }
+      record = try shared.client(Interruption.cancellation()).runJob(job) { record in
+        current = record.run
+        if record.outcome == nil, let progress = record.progress { meter.update(progress) }
+      }
+    } catch is CancellationError {
+      throw WaitInterrupted(job: job, run: current)
+    }
+    shared.show(record.json) { RunText(record).full }
+    if record.outcome != .succeeded { throw ExitCode(ExitStatus.failed) }
+  }
+}
+
+/// The operator stopped watching; the run goes on.
+struct WaitInterrupted: OperatorError {
+  var job: JobID
+  var run: RunID?
+  var summary: String { "no longer waiting for job \"\(job)\"" }
+  var detail: String? { "The run goes on in the daemon." }
+  var hint: String? {
+    run.map { "Watch it with \"backupctl runs \(job) --follow\", or stop it with \"backupctl cancel \($0)\"." }
+      ?? "See \"backupctl runs \(job)\"."
+  }
+}

@@ -1,0 +1,74 @@
+import ArgumentParser
+import BackupModel
+import BlockingWork
+import ControlClient
+import DaemonConfiguration
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// What every command takes.
+struct SharedOptions: ParsableArguments {
+  @Flag(help: "Print one JSON document; its keys are in docs/reference/json.md.")
+  var json = false
+
+  @Option(
+    name: .customLong("config"),
+    help: ArgumentHelp(
+      "Configuration file; otherwise BACKUPD_CONFIG, otherwise /etc/backupd/backupd.yaml.", valueName: "file"))
+  var configurationFile: String?
+
+  /// Absolute: it may be written into a restored server's settings.
+  var configurationPath: String {
+    let named = configurationFile ?? getenv("BACKUPD_CONFIG").map { String(cString: $0) }
+    guard let named, !named.isEmpty else { return "/etc/backupd/backupd.yaml" }
+    return FilePath.absolute(named)
+  }
+
+  func loadConfiguration() throws -> Configuration { try Configuration.load(path: configurationPath) }
+
+  /// The daemon, for which nothing of the file but `daemon.socket` has to be right.
+  func client(_ cancellation: Cancellation = Cancellation()) -> ControlClient {
+    ControlClient(
+      socketPath: Configuration.socketPath(fromPossiblyBrokenFile: configurationPath), cancellation: cancellation)
+  }
+
+  /// Prints a document, or what `text` makes for people.
+  func show(_ document: @autoclosure () -> JSONValue, text: () -> String) {
+    Output.write(json ? document().text : text())
+  }
+}
+
+/// Paths as an operator types them.
+enum FilePath {
+  static func absolute(_ path: String) -> String {
+    guard !path.hasPrefix("/"), let directory = getcwd(nil, 0) else { return path }
+    defer { free(directory) }
+    let base = String(cString: directory)
+    let rest = path.hasPrefix("./") ? String(path.dropFirst(2)) : path
+    return rest.isEmpty || rest == "." ? base : (base == "/" ? "/" : base + "/") + rest
+  }
+
+  /// The directory this program lies in; nil where the kernel does not tell.
+  static func ownDirectory() -> String? {
+    guard let path = realpath("/proc/self/exe", nil) else { return nil }
+    defer { free(path) }
+    let text = String(cString: path)
+    return text.lastIndex(of: "/").map { String(text[..<$0]) }
+  }
+}
+
+/// Makes a transform for an argument of a type that parses itself, so that its own words explain a wrong value.
+func parsing<Value>(
+  _ make: @escaping @Sendable (String) throws -> Value
+) -> @Sendable (String) throws -> Value {
+  { text in
+    do {
+      return try make(text)
+    } catch {
+      let report = ErrorReport(error)
+      throw ValidationError(report.detail ?? report.summary)
+    }
+  }
+}

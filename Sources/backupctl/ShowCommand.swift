@@ -1,0 +1,60 @@
+import ArgumentParser
+import BackupModel
+import Repository
+
+struct ShowCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "show", abstract: "Everything about one backup.",
+    discussion: "Reads the repository itself; the daemon need not run.")
+
+  @Argument(help: "The backup, as \"backupctl backups\" shows it.", transform: parsing { try BackupID($0) })
+  var backup: BackupID
+  @OptionGroup var shared: SharedOptions
+
+  func run() throws {
+    let repository = try RepositoryOpening.open(shared.loadConfiguration().repository)
+    let catalog = BackupCatalog(repository)
+    let reader = try catalog.open(backup)
+    let header = reader.header
+    var stores: [StoreID] = []
+    for store in repository.stores
+    where try store.objects.size(of: reader.lineage.manifest(backup)) != nil {
+      stores.append(store.id)
+    }
+    let missing = repository.stores.map(\.id).filter { !stores.contains($0) }
+    let summary = header.backup(stores: stores, missingStores: missing)
+    shared.show(header.document(summary)) { Self.text(header, summary) }
+  }
+
+  private static func text(_ header: ManifestHeader, _ backup: Backup) -> String {
+    let time = LocalTime()
+    let stores = backup.stores.map(\.rawValue) + backup.missingStores.map { "\($0) MISSING" }
+    let pages = "\(header.pagesRead) read, \(header.pagesChanged) changed"
+    var rows = [
+      ("backup", "\(backup.id)"),
+      ("cluster", "\(backup.cluster), system identifier \(backup.systemIdentifier)"),
+      ("kind", "\(backup.kind.rawValue), number \(backup.sequence) of its lineage"),
+      ("job", [header.job?.rawValue, header.run.map { "run \($0)" }].compactMap { $0 }.joined(separator: ", ")),
+      ("parent", backup.parent?.description ?? "none"),
+      ("started", time.text(backup.started)),
+      ("finished", "\(time.text(backup.finished)), after \(DurationText.format(backup.finished - backup.started))"),
+      ("WAL", "\(backup.startLSN) to \(backup.stopLSN), timeline \(backup.timeline)"),
+      ("server", "\(version(header.serverVersion)), page checksums \(header.dataChecksums ? "on" : "off")"),
+      ("source", header.source),
+      ("files", "\(header.fileCount), \(backup.totalBytes)"),
+      ("pages", pages),
+      ("new", "\(backup.newBytes), \(backup.storedBytes) stored"),
+      ("stores", stores.joined(separator: ", ")),
+    ]
+    rows += header.tablespaces.map { ("tablespace", "\($0.oid) at \($0.location)") }
+    rows += header.configurationFiles.sorted { $0.key < $1.key }.map { ("kept", "\($0.key) of \($0.value)") }
+    rows += header.warnings.map { ("WARNING", $0) }
+    rows += header.damagedPages.map { ("DAMAGED", "block \($0.block) of \"\($0.path)\"") }
+    let width = rows.map(\.0.count).max() ?? 0
+    return rows.filter { !$0.1.isEmpty }.map { $0.0.padded(to: width).styled(.strong) + "  " + $0.1 }
+      .joined(separator: "\n")
+  }
+
+  /// `server_version_num` 150020 is 15.20.
+  private static func version(_ number: Int) -> String { "PostgreSQL \(number / 10000).\(number % 10000)" }
+}
