@@ -121,9 +121,9 @@ public struct ServerStart: Sendable {
     let start = ContinuousClock.now
     while true {
       if let status = server.ended() { return try ended(status, logOffset) }
-      if let place = Postmaster(directory), place.pid == server.pid {
-        if place.isReady { return .promoted }
-        if action == .pause, place.isStandby, try hasPaused(logOffset) { return .paused }
+      if let place = Postmaster(directory), place.pid == server.pid, place.isReady {
+        if isInProduction { return .promoted }
+        if action == .pause, try hasPaused(logOffset) { return .paused }
       }
       if let deadline = options.deadline, ContinuousClock.now - start > deadline {
         throw RecoveryError.deadlinePassed(directory, after: deadline, log: logFile)
@@ -131,6 +131,10 @@ public struct ServerStart: Sendable {
       try cancellation.sleep(.milliseconds(50))
     }
   }
+
+  /// Whether recovery has ended. "ready" in `postmaster.pid` does not tell: a server that replays and answers queries is
+  /// ready as well. A control file that is being written over reads as damaged; the next look tells.
+  private var isInProduction: Bool { (try? ControlFile(readingFrom: directory))?.state == .inProduction }
 
   private func hasPaused(_ offset: Int64) throws -> Bool {
     try ServerLog(logFile, from: offset).lines.contains { $0.contains("pausing at the end of recovery") }
@@ -162,10 +166,8 @@ struct Postmaster {
     status = String(lines[7].prefix { $0 != " " })
   }
 
-  /// Recovery has ended and the server takes writes.
+  /// The server answers queries, be it in recovery or after it.
   var isReady: Bool { status == "ready" }
-  /// It answers queries while it replays.
-  var isStandby: Bool { status == "standby" }
 }
 
 /// The lines a start added to the server's log.

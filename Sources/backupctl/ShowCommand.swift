@@ -47,7 +47,7 @@ struct ShowCommand: ParsableCommand {
       ("stores", stores.joined(separator: ", ")),
     ]
     rows += header.tablespaces.map { ("tablespace", "\($0.oid) at \($0.location)") }
-    rows += header.configurationFiles.sorted { $0.key < $1.key }.map { ("kept", "\($0.key) of \($0.value)") }
+    rows += header.configurationFiles.sorted { $0.key < $1.key }.map { ("settings", "\($0.key) was \($0.value)") }
     rows += header.warnings.map { ("WARNING", $0) }
     rows += header.damagedPages.map { ("DAMAGED", "block \($0.block) of \"\($0.path)\"") }
     let width = rows.map(\.0.count).max() ?? 0
