@@ -18,7 +18,7 @@ struct Backupctl: ParsableCommand {
     version: "backupctl \(ProgramVersion.text)",
     subcommands: [
       StatusCommand.self, JobsCommand.self, RunCommand.self, CancelCommand.self, RunsCommand.self, ReloadCommand.self,
-      BackupsCommand.self, ShowCommand.self, RestoreCommand.self, WALCommand.self,
+      BackupsCommand.self, ShowCommand.self, VerifyCommand.self, RestoreCommand.self, WALCommand.self,
       RepositoryCommand.self, ConfigCommand.self, ScheduleCommand.self,
     ])
 

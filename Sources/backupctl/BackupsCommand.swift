@@ -21,7 +21,10 @@ struct BackupsCommand: ParsableCommand {
     if let cluster { try ClusterChoice.check(cluster, settings, repository) }
     let (all, damaged) = try BackupCatalog(repository).list(cluster)
     let backups = all.filter { kind == nil || $0.kind == kind }
-    shared.show(.list(backups)) { backups.isEmpty ? "there are no backups yet" : Self.table(backups).text() }
+    shared.show(.list(backups)) {
+      if !backups.isEmpty { return Self.table(backups).text() }
+      return damaged.isEmpty ? "there are no backups yet" : "there are no backups that can be read"
+    }
     guard damaged.isEmpty else {
       for one in damaged { ErrorOutput.print(one.report) }
       throw ExitCode(ExitStatus.failed)

@@ -1,0 +1,69 @@
+import ArgumentParser
+import BackupModel
+import Repository
+
+struct VerifyCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "verify", abstract: "Prove that backups can be read: one, or all.",
+    discussion: """
+      Without --full it opens manifests and looks for every pack and WAL segment; with it, every byte is read and \
+      compared. Reads the repository itself; the daemon need not run. Exit status 1 says that damage was found.
+      """)
+
+  @Argument(help: "The backup; otherwise all.", transform: parsing { try BackupID($0) })
+  var backup: BackupID?
+  @Flag(help: "Read everything.")
+  var full = false
+  @OptionGroup var shared: SharedOptions
+
+  func run() throws {
+    let settings = try shared.loadConfiguration()
+    let repository = try RepositoryOpening.open(settings.repository)
+    let cancellation = Interruption.cancellation()
+    let verifier = Verifier(repository: repository)
+    var reports: [VerifyReport] = []
+    for (id, cluster) in try chosen(repository) {
+      let meter = ProgressMeter()
+      defer { meter.finish() }
+      let report = try verifier.verify(
+        id, of: cluster, depth: full ? .full : .presence, workers: settings.daemon.workers, cancellation: cancellation
+      ) { meter.update($0) }
+      meter.finish()
+      reports.append(report)
+      // Told as they come: reading all takes long.
+      if !shared.json { Output.write(Self.text(report)) }
+    }
+    if shared.json {
+      Output.write(reports.json.text)
+    } else if reports.isEmpty {
+      Output.write("there are no backups yet")
+    }
+    if !reports.allSatisfy(\.isSound) { throw ExitCode(ExitStatus.failed) }
+  }
+
+  /// Backups whose manifest cannot be read are among them: that is a finding.
+  private func chosen(_ repository: Repository) throws -> [(BackupID, ClusterID?)] {
+    if let backup { return [(backup, nil)] }
+    let (backups, damaged) = try BackupCatalog(repository).list()
+    return (backups.map { ($0.id, $0.cluster) } + damaged.map { ($0.backup, $0.cluster) }).sorted { $0.0 < $1.0 }
+  }
+
+  private static func text(_ report: VerifyReport) -> String {
+    let looked = report.depth == .full ? "\(report.bytes) read" : "\(report.objects) objects are there"
+    guard !report.isSound else { return "\(report.backup)  " + "sound".styled(.good) + ", \(looked)" }
+    let lines = report.damage.map { ErrorOutput.labelled($0.store.rawValue, "\($0.object): \($0.reason)") }
+    return (["\(report.backup)  " + "damaged".styled(.bad)] + lines).joined(separator: "\n")
+  }
+}
+
+extension VerifyReport: JSONConvertible {
+  var json: JSONValue {
+    let damage = damage.map {
+      JSONValue.fields(["object": $0.object, "store": $0.store, "reason": $0.reason])
+    }
+    return .fields([
+      "backup": backup, "cluster": cluster, "depth": depth.rawValue, "sound": isSound, "stores": stores,
+      "files": files, "objects": objects, "bytes": bytes, "damage": damage,
+    ])
+  }
+}
