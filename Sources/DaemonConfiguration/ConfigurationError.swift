@@ -55,7 +55,10 @@ public enum ConfigurationError: OperatorError {
       error.isMissing ? "Write it, or name another with --config FILE or BACKUPD_CONFIG." : error.hint
     case .invalid(let path, let problems):
       problems.first.map(\.key).flatMap { ConfigurationReference.declaredPath(of: $0) }.map {
-        "\"backupctl config explain \($0)\" describes the first; \"backupctl config check --config \(path)\" checks again."
+        // Without the names in angle brackets, which a shell would take for redirections.
+        let key = $0.split(separator: ".").filter { !$0.hasPrefix("<") }.joined(separator: ".")
+        return
+          "\"backupctl config explain \(key)\" describes the first; \"backupctl config check --config \(path)\" checks again."
       } ?? "\"backupctl config explain\" lists all keys."
     case .keyUnknown(_, let suggestion): suggestion.map { "Did you mean \"\($0)\"?" }
     case .secretUnreadable: nil
