@@ -11,12 +11,14 @@ extension Repository {
   /// - Parameters:
   ///   - index: Nil for a history file.
   ///   - buffer: Emptied first; holds the object on return.
+  ///   - pieces: Gives the bytes in order to the closure it gets, 256 KiB at a time.
   public func sealWAL(
-    _ kind: ObjectKind, _ name: ObjectName, bytes: UnsafeRawBufferPointer, index: WALIndex?, into buffer: SealedBuffer
+    _ kind: ObjectKind, _ name: ObjectName, index: WALIndex?, into buffer: SealedBuffer,
+    pieces: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {
     let builder = try makeBuilder(kind, name, buffer: buffer)
     let compressor = try ZstdCompressor(level: 1)
-    try builder.appendStream(bytes, with: compressor)
+    try pieces { try builder.appendStream($0, with: compressor) }
     if let index {
       let encoded = index.encoded()
       try encoded.withUnsafeBytes { plain in
@@ -58,6 +60,11 @@ extension SealedBuffer {
 }
 
 extension SealedObjectReader {
+  /// Gives the stream's bytes to a closure, frame by frame.
+  public func forEachStreamFrame(_ body: ([UInt8]) throws -> Void) throws {
+    for frame in frames where frame.role == .stream { try body(try read(frame)) }
+  }
+
   /// The index of a WAL segment or slice.
   /// - Throws: ``WALIndexError``, ``RepositoryError``, `StorageError`.
   public func readWALIndex() throws -> WALIndex {

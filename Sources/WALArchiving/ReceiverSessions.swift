@@ -72,6 +72,7 @@ final class ReceiverSessions {
       let end = tail.start(size: size) + UInt64(held)
       let cut = slices(of: tail, lineage, size)
       if end > cut { queue.add(.slice(tail, first: cut, end: end)) }
+      if !queue.hasSlices(of: tail) { try DurableFile.remove(landing.tailPath(tail, size)) }
     }
     receiver = try WALReceiver(
       options: options, lineage: lineage, position: position, sliceEnd: slices(of: position.segment, lineage, size),
@@ -116,7 +117,15 @@ final class ReceiverSessions {
       let catalog = try WALCatalog(repository, lineage, segmentSize: size)
       if let failure = catalog.failures.first { throw RetryLater(store: failure.key, cause: failure.value) }
       // The open segment that another state directory knew is received again from its first byte.
-      if let held = catalog.end(of: identity.timeline) { start = held }
+      if let held = catalog.end(of: identity.timeline) {
+        let isPrimary = try connection.show("in_hot_standby") == "off"
+        if identity.lsn < held, isPrimary {
+          throw WALArchivingError.serverRolledBack(
+            WALPosition(timeline: identity.timeline, lsn: identity.lsn),
+            reason: "The server's WAL ends at \(identity.lsn), and the stores hold its WAL up to \(held).")
+        }
+        start = held
+      }
     }
     try landHistories(identity.timeline, connection)
     let segment = WALSegment(timeline: identity.timeline, holding: start, size: size)

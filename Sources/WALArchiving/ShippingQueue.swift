@@ -56,6 +56,8 @@ final class ShippingQueue: Sendable {
     var nextSlice = ContinuousClock.now
     /// Somebody waits for WAL up to here.
     var wanted: LSN?
+    /// Complete segments: what a slice of one holds, the segment holds too.
+    var landed: [WALSegment] = []
     /// When which position became durable here, for the stores' lag.
     var samples: [(lsn: LSN, time: ContinuousClock.Instant)] = []
   }
@@ -122,6 +124,7 @@ final class ShippingQueue: Sendable {
         if case .slice(segment, _, _) = $0.shipment { !$0.isInWork } else { false }
       }
       state.add(.segment(segment), index: nil, pending: all)
+      state.landed = state.landed.suffix(63) + [segment]
       state.open = nil
     }
   }
@@ -181,9 +184,16 @@ final class ShippingQueue: Sendable {
     }
   }
 
-  /// - Returns: How many times in a row this store has failed.
+  /// - Returns: How many times in a row this store has failed; zero where it does not matter, since the segment of this
+  ///   slice is complete and its file perhaps stored and gone.
   func failed(_ shipment: Shipment, in store: StoreID, _ error: any Error) -> Int {
     change { state in
+      if case .slice(let segment, _, _) = shipment, state.landed.contains(segment) {
+        if let number = state.items.firstIndex(where: { $0.shipment == shipment }) {
+          state.items[number].pending.remove(store)
+        }
+        return 0
+      }
       var entry = state.stores[store] ?? StoreState()
       entry.error = ErrorReport(error)
       if case WALArchivingError.contentDiffers = error {
@@ -196,7 +206,7 @@ final class ShippingQueue: Sendable {
         entry.retryAt = .now + Backoff.delay(attempt: entry.failures)
       }
       state.stores[store] = entry
-      return entry.failures
+      return max(1, entry.failures)
     }
   }
 

@@ -26,7 +26,7 @@ public final class WALArchiver: Sendable {
     public var landingDirectory: String
     /// The open segment is shipped this often, where it has new records.
     public var partialInterval: Duration
-    /// Segments sealed and stored at once; each costs memory of three segments.
+    /// Segments sealed and stored at once; each costs memory of one.
     public var lanes: Int
 
     public init(
@@ -131,7 +131,7 @@ public final class WALArchiver: Sendable {
         // An error that our own cancellation caused is no failure.
         try cancellation.check()
         let report = ErrorReport(error)
-        if (error as? WALArchivingError)?.isFinal ?? (error is RepositoryError) {
+        if Self.isFinal(error) {
           state.change {
             $0.phase = "stopped"
             $0.error = report
@@ -149,6 +149,15 @@ public final class WALArchiver: Sendable {
         try cancellation.sleep(delay)
         state.change { $0.phase = "connecting" }
       }
+    }
+  }
+
+  /// Whether only a person can make it go on.
+  private static func isFinal(_ error: any Error) -> Bool {
+    switch error {
+    case let error as WALArchivingError: error.isFinal
+    case RepositoryError.systemIdentifierDiffers, RepositoryError.formatUnknown: true
+    default: false
     }
   }
 

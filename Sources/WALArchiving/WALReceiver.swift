@@ -201,6 +201,7 @@ final class WALReceiver {
     position.open = WALSegment(timeline: next.timeline, holding: next.lsn, size: size).start(size: size)
     position.openRecord = nil
     queue.setAside(tail, end: try landing.setAside(tail, size) == nil ? nil : end)
+    if !queue.hasSlices(of: tail) { try DurableFile.remove(landing.tailPath(tail, size)) }
     try landing.setPosition(position)
     try beginSegment()
     decoder = Self.decoder(position)

@@ -66,7 +66,7 @@ final class WALShipper: Sendable {
       } catch {
         try cancellation.check()
         let attempts = queue.failed(item.shipment, in: store.id, error)
-        observe(.storeFailed(store.id, ErrorReport(error), attempts: attempts))
+        if attempts > 0 { observe(.storeFailed(store.id, ErrorReport(error), attempts: attempts)) }
       }
     }
   }
@@ -79,7 +79,7 @@ final class WALShipper: Sendable {
     }
     let (kind, name) = object(shipment)
     if load.sealed == nil {
-      try load.plain = plainBytes(shipment)
+      if load.plain == nil { load.plain = try landedBytes(shipment) }
       if try store.objects.size(of: name) != nil { return try compare(kind, name, load, in: store) }
       try seal(shipment, kind, name, load)
     }
@@ -100,42 +100,26 @@ final class WALShipper: Sendable {
     }
   }
 
-  private func plainBytes(_ shipment: Shipment) throws -> [UInt8] {
+  private func landedBytes(_ shipment: Shipment) throws -> LandedBytes {
     switch shipment {
-    case .history(let timeline): return try DurableFile.read(landing.historyPath(timeline), limit: 1 << 20)
-    case .segment(let segment): return try read(landing.landedPath(segment, size), 0..<Int(size.bytes))
+    case .history(let timeline): return try LandedBytes([landing.historyPath(timeline)])
+    case .segment(let segment): return try LandedBytes([landing.landedPath(segment, size)], 0..<Int64(size.bytes))
     case .slice(let segment, let first, let end):
       let start = segment.start(size: size)
-      let range = Int(first - start)..<Int(end - start)
       // The segment may be completed or set aside meanwhile: the same bytes under another name.
-      let places = [landing.openPath, landing.landedPath, landing.tailPath].map { $0(segment, size) }
-      for place in places.dropLast() {
-        do { return try read(place, range) } catch let error as FileError where error.isMissing { continue }
-      }
-      return try read(places[2], range)
-    case .gap: return []
+      return try LandedBytes(
+        [landing.openPath, landing.landedPath, landing.tailPath].map { $0(segment, size) },
+        Int64(first - start)..<Int64(end - start))
+    case .gap(let gap): preconditionFailure("a gap is not sealed: \(gap.id)")
     }
-  }
-
-  private func read(_ path: String, _ range: Range<Int>) throws -> [UInt8] {
-    let file = try Descriptor(opening: path, O_RDONLY)
-    var bytes = [UInt8](repeating: 0, count: range.count)
-    let count = try bytes.withUnsafeMutableBytes { try file.readAll(into: $0, at: Int64(range.lowerBound)) }
-    guard count == range.count else {
-      throw WALArchivingError.landingUnreadable(path, reason: "It ends before byte \(range.upperBound).")
-    }
-    return bytes
   }
 
   /// Seals once: a store that gets the object later gets the bytes the others have.
   private func seal(_ shipment: Shipment, _ kind: ObjectKind, _ name: ObjectName, _ load: ShipmentBytes) throws {
     if try takeSealed(kind, name, load) { return }
-    var index = load.index
-    if case .segment(let segment) = shipment { index = try segmentIndex(segment, load.plain) }
-    if case .slice(_, let first, let end) = shipment, index == nil { index = try sliceIndex(shipment, first, end) }
-    try load.plain.withUnsafeBytes {
-      try repository.sealWAL(kind, name, bytes: $0, index: index, into: load.buffer)
-    }
+    let index = try load.index ?? makeIndex(shipment)
+    let plain = try load.plain ?? landedBytes(shipment)
+    try repository.sealWAL(kind, name, index: index, into: load.buffer) { try plain.forEachPiece($0) }
     load.sealed = ()
   }
 
@@ -160,28 +144,42 @@ final class WALShipper: Sendable {
     _ kind: ObjectKind, _ name: ObjectName, _ load: ShipmentBytes, in store: RepositoryStore
   ) throws {
     let reader = try SealedObjectReader(kind, name, in: store, keys: repository.keys)
-    guard try reader.readStream() == load.plain else {
-      throw WALArchivingError.contentDiffers(name.text, store: store.id)
+    guard let plain = load.plain else { return }
+    let differs = WALArchivingError.contentDiffers(name.text, store: store.id)
+    var offset = 0
+    var held = [UInt8](repeating: 0, count: 256 << 10)
+    try reader.forEachStreamFrame { frame in
+      guard frame.count <= min(held.count, plain.count - offset) else { throw differs }
+      try held.withUnsafeMutableBytes { buffer in
+        let part = UnsafeMutableRawBufferPointer(rebasing: buffer[..<frame.count])
+        try plain.read(at: offset, into: part)
+        guard frame.withUnsafeBytes({ memcmp($0.baseAddress!, part.baseAddress!, part.count) == 0 }) else {
+          throw differs
+        }
+      }
+      offset += frame.count
+    }
+    guard offset == plain.count else { throw differs }
+  }
+
+  /// The index that the receiver left beside a segment; made again where it is gone, and for slices of earlier runs.
+  private func makeIndex(_ shipment: Shipment) throws -> WALIndex? {
+    switch shipment {
+    case .segment(let segment):
+      if let index = try landing.index(of: segment, size) { return index }
+      return try decode(segment, landedBytes(shipment))
+    case .slice(let segment, let first, let end):
+      let whole = Shipment.slice(segment, first: segment.start(size: size), end: end)
+      return try decode(segment, landedBytes(whole)).part(from: first, to: end)
+    case .history, .gap: return nil
     }
   }
 
-  /// The index that the receiver left beside the segment; made again where it is gone.
-  private func segmentIndex(_ segment: WALSegment, _ bytes: [UInt8]) throws -> WALIndex {
-    if let index = try landing.index(of: segment, size) { return index }
-    return try decode(segment, bytes)
-  }
-
-  private func sliceIndex(_ shipment: Shipment, _ first: LSN, _ end: LSN) throws -> WALIndex {
-    guard case .slice(let segment, _, _) = shipment else { preconditionFailure("not a slice") }
-    let whole = try plainBytes(.slice(segment, first: segment.start(size: size), end: end))
-    return try decode(segment, whole).part(from: first, to: end)
-  }
-
-  private func decode(_ segment: WALSegment, _ bytes: [UInt8]) throws -> WALIndex {
+  private func decode(_ segment: WALSegment, _ bytes: LandedBytes) throws -> WALIndex {
     var decoder = WALRecordDecoder(
       from: WALPosition(timeline: segment.timeline, lsn: segment.start(size: size)), segmentSize: size,
       systemIdentifier: systemIdentifier)
-    try decoder.feed(bytes)
+    try bytes.forEachPiece { try decoder.feed($0) }
     return decoder.takeIndex()
   }
 
@@ -208,7 +206,7 @@ final class WALShipper: Sendable {
 private final class ShipmentBytes {
   let index: WALIndex?
   let buffer: SealedBuffer
-  var plain: [UInt8] = []
+  var plain: LandedBytes?
   /// Set once `buffer` holds the sealed object.
   var sealed: Void?
 

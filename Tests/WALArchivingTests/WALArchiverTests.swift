@@ -18,7 +18,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
         let fixture = try ArchiveFixture(directory)
         let (start, error) = try fixture.run(server) { archiver, _ in
           let start = try archiver.waitUntilStreaming(cancellation: Cancellation(), timeout: .seconds(30))
-          try server.makeWAL(megabytes: 8)
+          try server.makeWAL(megabytes: 4)
           try server.psql("select pg_create_restore_point('here')")
           let end = try server.flushLSN
           try archiver.waitUntilStored(
@@ -230,7 +230,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
         let (start, _) = try fixture.run(server) { archiver, _ in
           let start = try archiver.waitUntilStreaming(cancellation: Cancellation(), timeout: .seconds(30))
           try server.psql("create table ledger(n int, x xid default pg_current_xact_id()::xid)")
-          for number in 0..<40 {
+          for number in 0..<20 {
             try server.psql("insert into ledger values (\(number)); insert into ledger values (\(number))")
             if number % 10 == 0 { try server.makeWAL(megabytes: 1) }
           }
@@ -242,7 +242,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
         let rows = try server.psql(
           "select distinct x, (extract(epoch from pg_xact_commit_timestamp(x)) * 1000000)::bigint t from ledger order by t"
         ).split(separator: "\n").map { $0.split(separator: "|") }
-        #expect(rows.count == 80)
+        #expect(rows.count == 40)
         let ends = try rows.map { row -> (xid: UInt32, time: Timestamp) in
           (try #require(UInt32(row[0])), Timestamp(microseconds: try #require(Int64(row[1]))))
         }
@@ -287,6 +287,64 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
             try server.psql("select count(*) from pg_replication_slots") == "0"
           }
         }
+      }
+    }
+  }
+}
+
+/// What the crash test kills: this test program again, running nothing but an archiver.
+@Suite("An archiver to be killed", .enabled(if: ProcessInfo.processInfo.environment["BACKUPD_TEST_ARCHIVER"] != nil))
+struct ArchiverToBeKilled {
+  @Test("runs until it is killed") func runs() throws {
+    let environment = ProcessInfo.processInfo.environment
+    let directory = try #require(environment["BACKUPD_TEST_ARCHIVER"])
+    let connection = try #require(environment["BACKUPD_TEST_CONNECTION"])
+    let fixture = try ArchiveFixture(directory)
+    let options = WALArchiver.Options(
+      cluster: fixture.cluster, connection: connection, landingDirectory: fixture.landing,
+      partialInterval: .milliseconds(20))
+    try WALArchiver(options, repository: fixture.repository).run(Cancellation())
+  }
+}
+
+@Suite("Killing the archiver", .serialized) struct ArchiverCrashTests {
+  @Test("at any moment leaves no gap and no wrong byte", arguments: [15, 18])
+  func killed(version: Int) throws {
+    try TemporaryDirectory.run { directory in
+      try PostgresServer.run(version: version, options: kept, initdb: ["--wal-segsize=1"]) { server in
+        let fixture = try ArchiveFixture(directory)
+        var generator = SystemRandomNumberGenerator()
+        let (start, _) = try fixture.run(server) { archiver, _ in
+          try archiver.waitUntilStreaming(cancellation: Cancellation(), timeout: .seconds(30))
+        }
+        try server.pgbenchInitialize()
+        for _ in 0..<4 {
+          try server.underLoad { _ in
+            try Program.running(
+              CommandLine.arguments[0],
+              ["--testing-library", "swift-testing", "--filter", "ArchiverToBeKilled"],
+              environment: ["BACKUPD_TEST_ARCHIVER": directory, "BACKUPD_TEST_CONNECTION": server.connection]
+            ) { child in
+              try Poll.until(.seconds(60), "streaming") {
+                try server.psql("select active from pg_replication_slots where slot_name = 'backupd_oauth'") == "t"
+              }
+              // Not a moment in time but in the WAL.
+              let goal = try server.flushLSN + UInt64.random(in: 0...1_500_000, using: &generator)
+              try Poll.until(.seconds(60), "WAL") { try server.flushLSN >= goal }
+              child.signal(SIGKILL)
+              _ = try child.waitForExit()
+            }
+          }
+        }
+        let (_, error) = try fixture.run(server) { archiver, log in
+          let end = WALPosition(timeline: start.timeline, lsn: try server.flushLSN)
+          try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(60))
+          let catalog = try fixture.catalog()
+          #expect(catalog.coverage(from: start) >= end.lsn)
+          #expect(try firstDifference(catalog, server, from: start.lsn, to: end.lsn) == nil)
+          #expect(try catalog.gaps().isEmpty && log.gaps.isEmpty)
+        }
+        #expect(error == nil)
       }
     }
   }
