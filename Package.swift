@@ -123,6 +123,7 @@ let package = Package(
         "TestSupport",
         "WALArchiving",
       ]),
+    tests("EndToEndTests", ["BackupModel", "TestSupport"]),
     tests(
       "ControlServerTests",
       ["BackupModel", "BlockingWork", "ControlClient", "ControlProtocol", "ControlServer", "TestSupport", logging]),
