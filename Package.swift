@@ -69,7 +69,7 @@ let package = Package(
       ["BackupModel", "BlockingWork", "Checksums", "Cryptography", "Postgres", "Repository", "TarArchive"]),
     module("WALArchiving", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository", "Storage"]),
     module(
-      "Recovery", ["BackupModel", "BlockingWork", "DurableFiles", "Storage", "Postgres", "Repository", "CLinux"]),
+      "Recovery", ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Repository", "Storage"]),
     module(
       "Jobs",
       [
@@ -124,6 +124,12 @@ let package = Package(
         "WALArchiving",
       ]),
     tests("EndToEndTests", ["BackupModel", "TestSupport"]),
+    tests(
+      "RecoveryTests",
+      [
+        "BackupModel", "BackupPipeline", "BlockingWork", "Cryptography", "Recovery", "Repository", "Storage",
+        "TestSupport", "WALArchiving",
+      ]),
     tests(
       "ControlServerTests",
       ["BackupModel", "BlockingWork", "ControlClient", "ControlProtocol", "ControlServer", "TestSupport", logging]),

@@ -20,6 +20,7 @@ final class DirectoryCopy: Sendable {
   private let workers: Int
   private let totalBytes: Int64
   private let observe: @Sendable (RunProgress) -> Void
+  private let check: PackCheck
   private let doneBytes = Atomic<Int64>(0)
   /// Entries kept for later: the control file.
   private let deferred = Mutex<ManifestFile?>(nil)
@@ -30,6 +31,7 @@ final class DirectoryCopy: Sendable {
   ) {
     self.repository = repository
     self.plan = plan
+    check = PackCheck(repository, plan.lineage)
     self.layout = layout
     self.ownership = ownership
     self.workers = max(1, workers)
@@ -39,7 +41,7 @@ final class DirectoryCopy: Sendable {
 
   /// Everything but the control file; written, not yet durable.
   func run(_ cancellation: Cancellation) throws {
-    let tasks = BoundedRing<CopyTask>(capacity: 2 * workers)
+    let tasks = BoundedRing<PackTask>(capacity: 2 * workers)
     let handler = cancellation.addHandler { tasks.abort() }
     defer { cancellation.removeHandler(handler) }
     var threads: [@Sendable () throws -> Void] = [
@@ -53,8 +55,8 @@ final class DirectoryCopy: Sendable {
     try cancellation.check()
   }
 
-  private func work(_ cancellation: Cancellation, _ tasks: BoundedRing<CopyTask>) throws {
-    let writer = try FileWriter(repository, plan.lineage, plan.backup)
+  private func work(_ cancellation: Cancellation, _ tasks: BoundedRing<PackTask>) throws {
+    let writer = try FileWriter(repository, plan.lineage, plan.backup, check)
     while let task = try tasks.pop() {
       try writer.run(task) { count in
         try cancellation.check()
@@ -69,9 +71,11 @@ final class DirectoryCopy: Sendable {
     observe(RunProgress(phase: "copy", doneBytes: ByteCount(done), totalBytes: ByteCount(totalBytes)))
   }
 
-  private func handOutTasks(_ cancellation: Cancellation, _ tasks: BoundedRing<CopyTask>) throws {
+  private func handOutTasks(_ cancellation: Cancellation, _ tasks: BoundedRing<PackTask>) throws {
     let reader = try BackupReader(repository, plan.lineage, plan.backup)
-    var batch = CopyBatch()
+    // Not needed to restore, but a manifest that is damaged anywhere is not trusted.
+    _ = try reader.livePacks()
+    var batch = PackBatch()
     try reader.forEachFile { entry in
       try cancellation.check()
       guard let path = layout.path(of: entry) else { return }
@@ -91,7 +95,7 @@ final class DirectoryCopy: Sendable {
   }
 
   /// Makes a directory, a link, or a file of the right size, mode and owner whose content follows.
-  private func make(_ entry: ManifestFile, at path: String) throws -> FileInProgress? {
+  private func make(_ entry: ManifestFile, at path: String) throws -> FileAssembly? {
     switch entry.kind {
     case .directory:
       try makeDirectory(entry, path)
@@ -129,14 +133,14 @@ final class DirectoryCopy: Sendable {
     guard chmod(path, UInt32(entry.mode & 0o7777)) == 0 else { throw FileError.last("set the mode of", path) }
   }
 
-  private func makeFile(_ entry: ManifestFile, _ path: String) throws -> FileInProgress {
+  private func makeFile(_ entry: ManifestFile, _ path: String) throws -> FileAssembly {
     let file = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
     try file.truncate(to: Int64(entry.size))
     if ownership.mustChange, fchown(file.number, ownership.user, ownership.group) != 0 {
       throw FileError.last("give to \(ownership.name)", path)
     }
     guard fchmod(file.number, UInt32(entry.mode & 0o7777)) == 0 else { throw FileError.last("set the mode of", path) }
-    return FileInProgress(path: path, entry: entry)
+    return FileAssembly(path: path, entry: entry)
   }
 
   /// Directories below the one for configuration files.
@@ -158,9 +162,9 @@ final class DirectoryCopy: Sendable {
     unlink(temporary)
     let file = try makeFile(entry, temporary)
     let reader = try BackupReader(repository, plan.lineage, plan.backup)
-    var batch = CopyBatch()
+    var batch = PackBatch()
     _ = batch.add(file, try reader.pageMap(of: entry), from: 0)
-    let writer = try FileWriter(repository, plan.lineage, plan.backup)
+    let writer = try FileWriter(repository, plan.lineage, plan.backup, check)
     try batch.drain { task in
       try writer.run(task) { doneBytes.add(Int64($0), ordering: .relaxed) }
     }

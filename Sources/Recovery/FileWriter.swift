@@ -1,6 +1,7 @@
 internal import BackupModel
 internal import DurableFiles
 internal import Repository
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -9,42 +10,64 @@ internal import Repository
 /// Writes pages into files that exist already. One per worker; the file written last stays open.
 final class FileWriter {
   private final class Open {
-    let file: FileInProgress
+    let file: FileAssembly
     let descriptor: Descriptor
-    init(_ file: FileInProgress) throws {
+    init(_ file: FileAssembly) throws {
       self.file = file
       descriptor = try Descriptor(opening: file.path, O_WRONLY | O_NOFOLLOW)
     }
   }
   private let reader: PackReader
+  private let check: PackCheck
   private let backup: BackupID
   private var open: Open?
 
-  init(_ repository: Repository, _ lineage: Lineage, _ backup: BackupID) throws {
+  init(_ repository: Repository, _ lineage: Lineage, _ backup: BackupID, _ check: PackCheck) throws {
     reader = try PackReader(repository, lineage)
+    self.check = check
     self.backup = backup
   }
 
   /// - Parameter written: Gets the bytes of each run.
-  func run(_ task: CopyTask, written: (Int) throws -> Void) throws {
+  func run(_ task: PackTask, written: (Int) throws -> Void) throws {
+    try check.open(task.pack)
     try reader.read(task.pack, task.frames) { index, bytes in
       for part in task.parts[index] { try written(try write(part, of: bytes)) }
     }
   }
 
-  private func write(_ part: CopyTask.Part, of frame: UnsafeRawBufferPointer) throws -> Int {
-    let length = part.file.length(firstPage: part.firstPage, count: part.count)
-    let start = Int(part.slot) * SealedFormat.slotSize
-    let bytes = UnsafeRawBufferPointer(rebasing: frame[start..<(start + length)])
+  private func write(_ part: PackTask.Part, of frame: UnsafeRawBufferPointer) throws -> Int {
+    let bytes = part.bytes(in: frame)
     let crc = FileChecksum.piece(bytes)
     if open?.file !== part.file {
       open = nil
       open = try Open(part.file)
     }
     try open!.descriptor.writeAll(bytes, at: Int64(part.firstPage) * Int64(SealedFormat.slotSize))
-    let isComplete = try part.file.finished(
-      firstPage: part.firstPage, count: part.count, length: length, crc: crc, of: backup)
-    if isComplete { open = nil }
-    return length
+    switch part.file.add(firstPage: part.firstPage, count: part.count, length: bytes.count, crc: crc) {
+    case .incomplete: break
+    case .complete: open = nil
+    case .differs: throw RecoveryError.fileDiffers(part.file.entry.path, backup)
+    }
+    return bytes.count
+  }
+}
+
+/// Opens the table of each pack once. Frames can be read without it, but a pack that is damaged anywhere is not trusted.
+final class PackCheck: Sendable {
+  private let repository: Repository
+  private let lineage: Lineage
+  private let opened = Mutex<Set<PackID>>([])
+
+  init(_ repository: Repository, _ lineage: Lineage) {
+    self.repository = repository
+    self.lineage = lineage
+  }
+
+  /// - Throws: `RepositoryError` or `StorageError` with the pack's name, where no store has it whole.
+  func open(_ pack: PackID) throws {
+    guard opened.withLock({ !$0.contains(pack) }) else { return }
+    try repository.read(.pack, lineage.pack(pack)) { _ in }
+    opened.withLock { _ = $0.insert(pack) }
   }
 }

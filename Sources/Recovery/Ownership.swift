@@ -32,6 +32,9 @@ struct Ownership: Sendable, Hashable {
         return Ownership(user: status.st_uid, group: group, name: name, mustChange: true)
       }
     }
+    guard DurableFile.exists(DurableFile.parent(of: destination)) else {
+      throw RecoveryError.parentMissing(destination, what: "data directory")
+    }
     throw RecoveryError.ownerNeeded(destination)
   }
 

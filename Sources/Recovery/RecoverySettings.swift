@@ -29,7 +29,8 @@ struct RecoverySettings: Sendable {
     }
     // The one that counts comes last: PostgreSQL looks at them in this order, and where one is set already it takes any
     // other that is named for a second, the empty ones too.
-    for (name, value) in targets.sorted(by: { ($0.value.isEmpty ? 0 : 1, $0.key) < ($1.value.isEmpty ? 0 : 1, $1.key) }) {
+    for (name, value) in targets.sorted(by: { ($0.value.isEmpty ? 0 : 1, $0.key) < ($1.value.isEmpty ? 0 : 1, $1.key) })
+    {
       values.append((name == "recovery_target" ? name : "recovery_target_" + name, value))
     }
     values += [("recovery_end_command", ""), ("archive_cleanup_command", ""), ("recovery_min_apply_delay", "0")]

@@ -123,14 +123,20 @@ public struct WALFetch: Sendable {
     _ segment: WALSegment, _ object: ObjectName, _ size: WALSegmentSize, _ lineage: Lineage
   ) throws -> [UInt8]? {
     do {
-      let bytes = try repository.read(.walSegment, object) { try $0.readStream() }
+      // The index is not needed here, but an object that is damaged anywhere is not trusted.
+      let bytes = try repository.read(.walSegment, object) { reader in
+        _ = try reader.readWALIndex()
+        return try reader.readStream()
+      }
       guard bytes.count == Int(size.bytes) else {
         throw RepositoryError.damaged(
           object, in: repository.stores[0].id, reason: "It holds \(bytes.count) bytes of WAL, not a segment.")
       }
       return bytes
     } catch let error as StorageError where error.isMissing {
-      return try WALCatalog(repository, lineage, segmentSize: size).readSegment(segment)
+      let catalog = try WALCatalog(repository, lineage, segmentSize: size)
+      if let piece = catalog.piece(segment) { _ = try catalog.readIndex(piece) }
+      return try catalog.readSegment(segment)
     }
   }
 

@@ -1,63 +1,69 @@
-internal import BackupModel
-internal import Repository
+public import BackupModel
 import Synchronization
 
-/// A file being written by several workers: complete when all its pages are there and its checksum fits.
-final class FileInProgress: Sendable {
-  let path: String
-  let entry: ManifestFile
+/// A file whose pages come from several workers in any order: whole when all are there, proven by its checksum.
+public final class FileAssembly: Sendable {
+  public enum Progress: Sendable { case incomplete, complete, differs }
+
+  /// Where the content goes, for whoever writes it.
+  public let path: String
+  public let entry: ManifestFile
   private struct State {
     var missing: UInt64
     var checksum = FileChecksum()
   }
   private let state: Mutex<State>
 
-  init(path: String, entry: ManifestFile) {
+  public init(path: String, entry: ManifestFile) {
     self.path = path
     self.entry = entry
     state = Mutex(State(missing: entry.pages))
   }
 
   /// Bytes of a run of pages: whole pages, except at the file's end.
-  func length(firstPage: UInt32, count: UInt32) -> Int {
+  public func length(firstPage: UInt32, count: UInt32) -> Int {
     let start = UInt64(firstPage) * UInt64(SealedFormat.slotSize)
     return Int(min(UInt64(count) * UInt64(SealedFormat.slotSize), entry.size - start))
   }
 
-  /// Takes note of a run that is written.
-  /// - Returns: Whether the file is complete.
-  /// - Throws: ``RecoveryError/fileDiffers(_:_:)`` where it is, and is not what was backed up.
-  func finished(firstPage: UInt32, count: UInt32, length: Int, crc: UInt32, of backup: BackupID) throws -> Bool {
+  /// Takes note of a run whose bytes were seen.
+  /// - Parameter crc: ``FileChecksum/piece(_:)`` of them.
+  public func add(firstPage: UInt32, count: UInt32, length: Int, crc: UInt32) -> Progress {
     let complete: FileChecksum? = state.withLock { state in
       state.checksum.add(firstPage: firstPage, length: length, crc: crc)
       state.missing -= UInt64(count)
       return state.missing == 0 ? state.checksum : nil
     }
-    guard let complete else { return false }
-    guard complete.value(size: entry.size) == entry.checksum else {
-      throw RecoveryError.fileDiffers(entry.path, backup)
-    }
-    return true
+    guard let complete else { return .incomplete }
+    return complete.value(size: entry.size) == entry.checksum ? .complete : .differs
   }
 }
 
 /// Frames of one pack and the files their pages belong to: the work of one worker at a time.
-struct CopyTask: Sendable {
-  struct Part: Sendable {
-    var file: FileInProgress
-    var firstPage: UInt32
-    var count: UInt32
-    var slot: UInt32
+public struct PackTask: Sendable {
+  /// Consecutive pages of a file in consecutive slots of a frame.
+  public struct Part: Sendable {
+    public var file: FileAssembly
+    public var firstPage: UInt32
+    public var count: UInt32
+    public var slot: UInt32
+
+    /// The bytes of the run in the frame's plain bytes.
+    public func bytes(in frame: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+      let start = Int(slot) * SealedFormat.slotSize
+      return UnsafeRawBufferPointer(
+        rebasing: frame[start..<(start + file.length(firstPage: firstPage, count: count))])
+    }
   }
-  var pack: PackID
+  public var pack: PackID
   /// Sorted by offset.
-  var frames: [FrameLocation] = []
+  public var frames: [FrameLocation] = []
   /// For each frame.
-  var parts: [[Part]] = []
+  public var parts: [[Part]] = []
 }
 
 /// Gathers the pages of files by the pack they lie in, so that each pack is read in order of its bytes.
-struct CopyBatch {
+public struct PackBatch {
   /// Pages gathered before they are handed out: what bounds memory, whatever the size of the cluster.
   static let maximumPages: UInt64 = 65536
   /// Plain bytes of one task.
@@ -67,14 +73,16 @@ struct CopyBatch {
     var pack: PackID
     var frame: UInt32
   }
-  private var frames: [Key: (location: FrameLocation, parts: [CopyTask.Part])] = [:]
-  private(set) var pages: UInt64 = 0
+  private var frames: [Key: (location: FrameLocation, parts: [PackTask.Part])] = [:]
+  private var pages: UInt64 = 0
 
-  var isFull: Bool { pages >= Self.maximumPages }
+  public init() {}
 
-  /// Adds runs of a page map from `next` on until the batch is full: a file larger than a batch spans several.
+  public var isFull: Bool { pages >= Self.maximumPages }
+
+  /// Adds runs of a page map, which must cover the file, from `next` on until the batch is full: a file larger than a batch spans several.
   /// - Returns: The index of the first run not added.
-  mutating func add(_ file: FileInProgress, _ map: PageMap, from next: Int) -> Int {
+  public mutating func add(_ file: FileAssembly, _ map: PageMap, from next: Int) -> Int {
     var index = next
     while index < map.runs.count, !isFull {
       let run = map.runs[index]
@@ -89,13 +97,13 @@ struct CopyBatch {
   }
 
   /// Hands out what was gathered, pack by pack, and begins anew.
-  mutating func drain(_ body: (CopyTask) throws -> Void) rethrows {
+  public mutating func drain(_ body: (PackTask) throws -> Void) rethrows {
     let ordered = frames.sorted { a, b in
       (a.key.pack, a.value.location.offset) < (b.key.pack, b.value.location.offset)
     }
     frames.removeAll(keepingCapacity: true)
     pages = 0
-    var task: CopyTask?
+    var task: PackTask?
     var bytes = 0
     for (key, value) in ordered {
       if let full = task, full.pack != key.pack || bytes >= Self.taskBytes {
@@ -103,7 +111,7 @@ struct CopyBatch {
         task = nil
       }
       if task == nil {
-        task = CopyTask(pack: key.pack)
+        task = PackTask(pack: key.pack)
         bytes = 0
       }
       task!.frames.append(value.location)
