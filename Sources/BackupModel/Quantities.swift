@@ -3,7 +3,11 @@ public struct ByteCount: Sendable, Hashable, Comparable, Codable, CustomStringCo
   public var value: Int64
   public init(_ value: some BinaryInteger) { self.value = Int64(clamping: value) }
   public static func < (a: Self, b: Self) -> Bool { a.value < b.value }
-  public static func + (a: Self, b: Self) -> ByteCount { ByteCount(a.value + b.value) }
+  /// Stops at the largest there can be.
+  public static func + (a: Self, b: Self) -> ByteCount {
+    let (sum, overflow) = a.value.addingReportingOverflow(b.value)
+    return ByteCount(overflow ? (a.value < 0 ? .min : .max) : sum)
+  }
   public init(from decoder: any Decoder) throws { value = try Int64(from: decoder) }
   public func encode(to encoder: any Encoder) throws { try value.encode(to: encoder) }
 

@@ -8,7 +8,8 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable, CustomStringCo
   public var microseconds: Int64
 
   public init(microseconds: Int64) { self.microseconds = microseconds }
-  public init(seconds: Int64) { microseconds = seconds * 1_000_000 }
+  /// - Parameter seconds: What lies beyond the range of microseconds becomes its end.
+  public init(seconds: Int64) { microseconds = Duration.seconds(seconds).microseconds }
 
   /// Microseconds between the Unix epoch and PostgreSQL's, 2000-01-01T00:00:00Z.
   /// - SeeAlso: PostgreSQL source, `timestamp.h`, `POSTGRES_EPOCH_JDATE`.
@@ -25,22 +26,28 @@ public struct Timestamp: Sendable, Hashable, Comparable, Codable, CustomStringCo
   }
 
   /// Whole seconds since the epoch, rounded down.
-  public var seconds: Int64 {
-    microseconds >= 0 ? microseconds / 1_000_000 : -((-microseconds + 999_999) / 1_000_000)
+  public var seconds: Int64 { microseconds / 1_000_000 - (microseconds % 1_000_000 < 0 ? 1 : 0) }
+  public var subsecondMicroseconds: Int64 {
+    let rest = microseconds % 1_000_000
+    return rest < 0 ? rest + 1_000_000 : rest
   }
-  public var subsecondMicroseconds: Int64 { microseconds - seconds * 1_000_000 }
 
   public static func < (a: Self, b: Self) -> Bool { a.microseconds < b.microseconds }
-  public static func - (a: Self, b: Self) -> Duration { .microseconds(a.microseconds - b.microseconds) }
-  public static func + (a: Self, b: Duration) -> Timestamp { Timestamp(microseconds: a.microseconds + b.microseconds) }
-  public static func - (a: Self, b: Duration) -> Timestamp { Timestamp(microseconds: a.microseconds - b.microseconds) }
+  // Times come from the network and from disk: what leaves the range stops at its end.
+  public static func - (a: Self, b: Self) -> Duration { .microseconds(a.microseconds) - .microseconds(b.microseconds) }
+  public static func + (a: Self, b: Duration) -> Timestamp {
+    Timestamp(microseconds: (.microseconds(a.microseconds) + .microseconds(b.microseconds)).microseconds)
+  }
+  public static func - (a: Self, b: Duration) -> Timestamp {
+    Timestamp(microseconds: (.microseconds(a.microseconds) - .microseconds(b.microseconds)).microseconds)
+  }
 
   /// RFC 3339 in UTC: `2026-11-02T03:00:00Z`, with six decimals where there is a fraction.
   public var description: String { text(offsetSeconds: 0) }
 
   /// RFC 3339 at the given offset east of UTC, in seconds (whole minutes).
   public func text(offsetSeconds: Int) -> String {
-    let shifted = Timestamp(microseconds: microseconds + Int64(offsetSeconds) * 1_000_000)
+    let shifted = self + .seconds(offsetSeconds)
     let c = shifted.civil
     var text =
       "\(pad(c.year, 4))-\(pad(c.month, 2))-\(pad(c.day, 2))T\(pad(c.hour, 2)):\(pad(c.minute, 2)):\(pad(c.second, 2))"
@@ -214,7 +221,8 @@ extension Duration {
   public var microseconds: Int64 {
     let (seconds, attoseconds) = components
     let (product, overflow) = seconds.multipliedReportingOverflow(by: 1_000_000)
-    return overflow ? (seconds < 0 ? .min : .max) : product &+ attoseconds / 1_000_000_000_000
+    let (sum, outside) = product.addingReportingOverflow(attoseconds / 1_000_000_000_000)
+    return overflow || outside ? (seconds < 0 ? .min : .max) : sum
   }
   /// Seconds with a fraction, for records and messages.
   public var secondsValue: Double { Double(microseconds) / 1e6 }

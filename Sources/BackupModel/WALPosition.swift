@@ -25,7 +25,11 @@ public struct LSN: Sendable, Hashable, Comparable, Codable, CustomStringConverti
     String(value >> 32, radix: 16, uppercase: true) + "/" + String(value & 0xFFFF_FFFF, radix: 16, uppercase: true)
   }
   public static func < (a: Self, b: Self) -> Bool { a.value < b.value }
-  public static func + (a: Self, bytes: UInt64) -> LSN { LSN(a.value + bytes) }
+  /// Stops at the last position there can be.
+  public static func + (a: Self, bytes: UInt64) -> LSN {
+    let (sum, overflow) = a.value.addingReportingOverflow(bytes)
+    return LSN(overflow ? .max : sum)
+  }
   /// Bytes from `b` to `a`; zero where `a` is not behind `b`.
   public static func - (a: Self, b: Self) -> UInt64 { a.value > b.value ? a.value - b.value : 0 }
   public init(from decoder: any Decoder) throws { try self.init(String(from: decoder)) }
@@ -109,9 +113,13 @@ public struct WALSegment: Sendable, Hashable, Comparable {
     }
     self.init(timeline: TimelineID(timeline), number: high * perID + low)
   }
-  public func start(size: WALSegmentSize) -> LSN { LSN(number * size.bytes) }
-  public func end(size: WALSegmentSize) -> LSN { LSN((number + 1) * size.bytes) }
-  public var next: WALSegment { WALSegment(timeline: timeline, number: number + 1) }
+  /// The last position there can be for a number that no server reaches, as a hostile name may hold.
+  public func start(size: WALSegmentSize) -> LSN {
+    let (product, overflow) = number.multipliedReportingOverflow(by: size.bytes)
+    return LSN(overflow ? .max : product)
+  }
+  public func end(size: WALSegmentSize) -> LSN { start(size: size) + size.bytes }
+  public var next: WALSegment { WALSegment(timeline: timeline, number: number &+ 1) }
   public static func < (a: Self, b: Self) -> Bool { (a.timeline, a.number) < (b.timeline, b.number) }
 }
 

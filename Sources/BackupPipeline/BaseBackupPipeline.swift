@@ -69,7 +69,8 @@ public struct BaseBackupPipeline: Sendable {
       options.connection, applicationName: "backupd backup", cancellation: cancellation)
     defer { connection.close() }
     let stream = try connection.baseBackup(
-      .init(label: "backupd \(prepared.header.id)", checkpoint: options.checkpoint == .fast ? .fast : .spread,
+      .init(
+        label: "backupd \(prepared.header.id)", checkpoint: options.checkpoint == .fast ? .fast : .spread,
         maximumRate: options.maximumRate))
     guard held.lsn <= stream.start.lsn else {
       throw PipelineError.walNotProven(

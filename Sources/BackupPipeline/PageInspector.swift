@@ -50,26 +50,24 @@ final class PageInspector: Sendable {
   /// Reads suspects again through the server: a page that was being written when it was first read is whole now.
   /// - Returns: Pages that do not fit in any of three readings.
   func confirm(with connection: Connection) throws -> [DamagedPage] {
-    var damaged: [DamagedPage] = []
-    for suspect in found.suspects where try !isFine(suspect, connection) {
-      damaged.append(DamagedPage(path: suspect.path, block: suspect.block))
+    var left = found.suspects
+    for reading in 0..<3 where !left.isEmpty {
+      // One pause for all of them: a pause for each would take hours where a disk is lost.
+      if reading > 0 { try connection.cancellation.sleep(.milliseconds(100)) }
+      left = try left.filter { try !isFine($0, connection) }
     }
-    return damaged.sorted { ($0.path, $0.block) < ($1.path, $1.block) }
+    return left.map { DamagedPage(path: $0.path, block: $0.block) }
+      .sorted { ($0.path, $0.block) < ($1.path, $1.block) }
   }
 
   private func isFine(_ suspect: Suspect, _ connection: Connection) throws -> Bool {
     let offset = Int64(suspect.page) * Int64(SealedFormat.slotSize)
-    for attempt in 0..<3 {
-      if attempt > 0 { try connection.cancellation.sleep(.milliseconds(100)) }
-      // A file or page that is gone was dropped or truncated: replay does the same.
-      guard let bytes = try connection.readRelationPage(path: suspect.path, offset: offset) else {
-        return try !isThere(suspect.path, connection)
-      }
-      guard bytes.count == SealedFormat.slotSize else { return true }
-      let verdict = bytes.withUnsafeBytes { PageChecksum.verify($0, block: suspect.block, start: start) }
-      if verdict != .differs { return true }
+    // A file or page that is gone was dropped or truncated: replay does the same.
+    guard let bytes = try connection.readRelationPage(path: suspect.path, offset: offset) else {
+      return try !isThere(suspect.path, connection)
     }
-    return false
+    guard bytes.count == SealedFormat.slotSize else { return true }
+    return bytes.withUnsafeBytes { PageChecksum.verify($0, block: suspect.block, start: start) } != .differs
   }
 
   /// Nil pages also come back where the role may not read files; then the page stays suspect.

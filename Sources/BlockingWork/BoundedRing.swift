@@ -9,7 +9,7 @@
 public final class BoundedRing<Element: Sendable>: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let changed: UnsafeMutablePointer<pthread_cond_t>
-  private var items: [Element] = []
+  private var items: [Element?] = []
   private var head = 0
   private let capacity: Int
   private var isClosed = false
@@ -52,6 +52,8 @@ public final class BoundedRing<Element: Sendable>: @unchecked Sendable {
     if isAborted { throw CancellationError() }
     if items.count == head { return nil }
     let item = items[head]
+    // What has been handed out is not kept alive until the next tidying.
+    items[head] = nil
     head += 1
     if head == items.count || head >= 64 {
       items.removeFirst(head)

@@ -37,9 +37,13 @@ public enum PageChecksum {
 
   /// - Parameter page: 8192 bytes.
   public static func compute(_ page: UnsafeRawBufferPointer, block: UInt32) -> UInt16 {
+    compute(page, block: block, withAVX2: hasAVX2)
+  }
+
+  static func compute(_ page: UnsafeRawBufferPointer, block: UInt32, withAVX2: Bool) -> UInt16 {
     precondition(page.count == 8192)
     let bytes = page.baseAddress!.assumingMemoryBound(to: UInt8.self)
-    let sum = hasAVX2 ? backupd_page_sum_avx2(bytes, bases) : backupd_page_sum_portable(bytes, bases)
+    let sum = withAVX2 && hasAVX2 ? backupd_page_sum_avx2(bytes, bases) : backupd_page_sum_portable(bytes, bases)
     return UInt16(truncatingIfNeeded: (sum ^ block) % 65535 + 1)
   }
 }

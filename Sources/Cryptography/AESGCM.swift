@@ -42,7 +42,7 @@ public struct AESGCM: ~Copyable {
     _ plain: UnsafeRawBufferPointer, nonce: UInt64, associated: UnsafeRawBufferPointer,
     into output: UnsafeMutableRawBufferPointer
   ) throws(CryptographyError) {
-    precondition(output.count == plain.count + Self.tagSize)
+    precondition(output.count == plain.count + Self.tagSize && output.count <= CInt.max)
     let target = output.baseAddress!.assumingMemoryBound(to: UInt8.self)
     var length: CInt = 0
     guard Self.withNonce(nonce, { EVP_EncryptInit_ex(context, nil, nil, nil, $0) }) == 1 else {
@@ -61,7 +61,8 @@ public struct AESGCM: ~Copyable {
     _ sealed: UnsafeRawBufferPointer, nonce: UInt64, associated: UnsafeRawBufferPointer,
     into output: UnsafeMutableRawBufferPointer
   ) throws(CryptographyError) {
-    guard sealed.count >= Self.tagSize, output.count == sealed.count - Self.tagSize else { throw .notAuthentic }
+    guard sealed.count >= Self.tagSize, output.count == sealed.count - Self.tagSize, sealed.count <= CInt.max
+    else { throw .notAuthentic }
     let plainCount = output.count
     // An empty buffer may have no address; OpenSSL wants one all the same.
     var nothing: UInt8 = 0

@@ -15,8 +15,13 @@ public struct CRC32C: Sendable, Hashable {
     if Self.hasHardware {
       updateHardware(start.assumingMemoryBound(to: UInt8.self), bytes.count)
     } else {
-      for byte in bytes { state = Self.byteTable[Int((state ^ UInt32(byte)) & 0xFF)] ^ (state >> 8) }
+      updateBytewise(bytes)
     }
+  }
+
+  /// For machines without the instruction.
+  mutating func updateBytewise(_ bytes: UnsafeRawBufferPointer) {
+    for byte in bytes { state = Self.byteTable[Int((state ^ UInt32(byte)) & 0xFF)] ^ (state >> 8) }
   }
 
   public static func checksum(_ bytes: UnsafeRawBufferPointer) -> UInt32 {

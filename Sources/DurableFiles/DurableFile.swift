@@ -17,7 +17,11 @@ public enum DurableFile {
       unlink(temporary)
       throw error
     }
-    guard rename(temporary, path) == 0 else { throw .last("rename into place", path) }
+    guard rename(temporary, path) == 0 else {
+      let error = FileError.last("rename into place", path)
+      unlink(temporary)
+      throw error
+    }
     try syncDirectory(of: path)
   }
 

@@ -62,7 +62,7 @@ public actor JobRunner {
       isStopping = true
       group.cancelAll()
     }
-    interruptWaiting()
+    interruptLeft()
   }
 
   /// Takes over another set of jobs. Runs that have begun finish under what they began with.
@@ -70,19 +70,40 @@ public actor JobRunner {
     let old = self.jobs
     self.jobs = jobs
     let now = Timestamp.now()
-    for job in jobs.physical where old.physicalJob(job.id) != job { plan(job, now: now) }
-    for id in nextDue.keys where jobs.physicalJob(id) == nil { nextDue[id] = nil }
+    for job in jobs.physical {
+      guard let before = old.physicalJob(job.id) else {
+        plan(job, now: now)
+        continue
+      }
+      // Times of a schedule that was not in force yet were not missed.
+      if before.schedule != job.schedule || before.zone != job.zone {
+        nextDue[job.id] = job.schedule?.next(after: now, in: job.zone)
+      }
+    }
+    for id in old.physical.map(\.id) where jobs.physicalJob(id) == nil { forget(id) }
+    var ending: [ClusterID: WALKeeper] = [:]
     for (cluster, keeper) in keepers where jobs.walJob(of: cluster) != keeper.job {
       keeper.cancellation.cancel()
       keepers[cluster] = nil
+      ending[cluster] = keeper
     }
-    for job in jobs.wal where keepers[job.cluster] == nil { keep(job) }
+    for job in jobs.wal where keepers[job.cluster] == nil { keep(job, after: ending[job.cluster]) }
+    // The backup that a hole calls for may not have come: the daemon was stopped, or there was no job to take it.
+    let raised = Set(state.conditions().map(\.id))
+    for job in jobs.wal where raised.contains(WALKeeper.gapCondition(of: job.cluster)) { askForBackup(of: job.cluster) }
   }
 
-  private func keep(_ job: WALJob) {
+  /// A job that is no longer configured: what was wrong with it no longer is.
+  private func forget(_ id: JobID) {
+    nextDue[id] = nil
+    note(while: "record a condition") { _ = try state.resolve("job:\(id)") }
+  }
+
+  /// - Parameter predecessor: Receives into the same directory until it has ended.
+  private func keep(_ job: WALJob, after predecessor: WALKeeper?) {
     let keeper = WALKeeper(
       job, repository: repository, landingDirectory: options.stateDirectory + "/wal/\(job.cluster)", state: state,
-      logger: logger
+      logger: logger, predecessor: predecessor
     ) { [weak self] cluster in
       self?.askForBackup(of: cluster)
     }
@@ -270,10 +291,21 @@ public actor JobRunner {
     case .succeeded:
       for warning in record.warnings { logger.warning("\(warning)", metadata: metadata) }
       logger.info("run ends", metadata: metadata)
-      note(while: "record a condition") { _ = try state.resolve(id) }
+      note(while: "record a condition") {
+        _ = try state.resolve(id)
+        try settleGap(record)
+      }
     default:
       logger.notice("run ends", metadata: metadata)
     }
+  }
+
+  /// A backup that began behind a hole in the WAL makes what follows restorable again.
+  private func settleGap(_ record: RunRecord) throws {
+    guard let cluster = record.cluster else { return }
+    let id = WALKeeper.gapCondition(of: cluster)
+    guard let gap = state.conditions().first(where: { $0.id == id }), gap.since <= record.started else { return }
+    _ = try state.resolve(id)
   }
 
   private func recordSkipped(_ job: PhysicalJob, due: Timestamp, reason: String) {
@@ -287,9 +319,11 @@ public actor JobRunner {
     report(record)
   }
 
-  private func interruptWaiting() {
-    for run in waiting { end(run) { $0.outcome = .interrupted } }
+  /// Runs that wait, and those handed to the task group when it took no more.
+  private func interruptLeft() {
+    for run in waiting + running.values { end(run) { $0.outcome = .interrupted } }
     waiting = []
+    running = [:]
   }
 
   /// State that cannot be written is reported; the work itself goes on.

@@ -26,10 +26,31 @@ struct PhysicalRun {
 
   /// Runs to the end, whatever it is; the record says which.
   func perform(archiver keeper: WALKeeper?) async -> Outcome {
+    await withTaskGroup(of: Outcome?.self) { group in
+      group.addTask { await self.attempts(keeper) }
+      if let limit = job.deadline {
+        group.addTask { [run] in
+          // Ends early only where the attempts have ended, or the daemon stops.
+          do { try await Task.sleep(for: limit) } catch { return nil }
+          run.cancel(.deadline)
+          return nil
+        }
+      }
+      var outcome = Outcome.other
+      while let result = await group.next() {
+        guard let result else { continue }
+        outcome = result
+        group.cancelAll()
+      }
+      return outcome
+    }
+  }
+
+  private func attempts(_ keeper: WALKeeper?) async -> Outcome {
     var attempt = 0
     while true {
       do {
-        return record(try await attemptWithDeadline(keeper))
+        return record(try await self.attempt(keeper))
       } catch {
         let report = ErrorReport(error)
         if Task.isCancelled && run.reason == nil { return ended(.interrupted, nil) }
@@ -56,25 +77,6 @@ struct PhysicalRun {
       let handler = run.cancellation.addHandler { inner.cancel() }
       defer { run.cancellation.removeHandler(handler) }
       try inner.sleep(pause)
-    }
-  }
-
-  private func attemptWithDeadline(_ keeper: WALKeeper?) async throws -> BaseBackupPipeline.Result {
-    let run = self.run
-    return try await withThrowingTaskGroup(of: BaseBackupPipeline.Result?.self) { group in
-      group.addTask { try await self.attempt(keeper) }
-      if let limit = job.deadline {
-        group.addTask {
-          try await Task.sleep(for: limit)
-          run.cancel(.deadline)
-          return nil
-        }
-      }
-      defer { group.cancelAll() }
-      while let result = try await group.next() {
-        if let result { return result }
-      }
-      throw CancellationError()
     }
   }
 
@@ -126,7 +128,8 @@ struct PhysicalRun {
         $0.error = ErrorReport(JobsError.storesMissing(backup.id, result.failures))
       }
     }
-    return .success(backup.id)
+    // Another run must not take over what lacks a store.
+    return backup.missingStores.isEmpty ? .success(backup.id) : .other
   }
 
   private func ended(_ outcome: RunOutcome, _ error: ErrorReport?) -> Outcome {

@@ -17,9 +17,16 @@ final class WALKeeper: Sendable {
   private let current: Mutex<WALArchiver>
   /// Ends this keeper alone: its job was changed or removed.
   let cancellation = Cancellation()
+  private let predecessor: Mutex<WALKeeper?>
+  /// Finished when this keeper has ended.
+  private let ended: AsyncStream<Never>
+  private let endedInput: AsyncStream<Never>.Continuation
 
+  /// - Parameter predecessor: Kept the same cluster until now; this one begins when it has ended, since two archivers
+  ///   cannot share a slot and a landing directory.
   init(
     _ job: WALJob, repository: Repository, landingDirectory: String, state: JobStateStore, logger: Logger,
+    predecessor: WALKeeper?,
     wantsBackup: @escaping @Sendable (ClusterID) -> Void
   ) {
     self.job = job
@@ -31,6 +38,8 @@ final class WALKeeper: Sendable {
     logger[metadataKey: "cluster"] = "\(job.cluster)"
     self.logger = logger
     self.wantsBackup = wantsBackup
+    self.predecessor = Mutex(predecessor)
+    (ended, endedInput) = AsyncStream.makeStream(of: Never.self)
     current = Mutex(
       Self.makeArchiver(job, repository, landingDirectory, observe: { _ in }))
     current.withLock { $0 = newArchiver() }
@@ -39,6 +48,8 @@ final class WALKeeper: Sendable {
   var archiver: WALArchiver { current.withLock { $0 } }
   func status() -> WALStatus { archiver.status() }
   private var conditionID: String { "wal:\(job.cluster)" }
+  /// Raised by a hole in a cluster's WAL; a base backup taken since settles it.
+  static func gapCondition(of cluster: ClusterID) -> String { "wal-gap:\(cluster)" }
 
   private static func makeArchiver(
     _ job: WALJob, _ repository: Repository, _ landing: String, observe: @escaping @Sendable (WALEvent) -> Void
@@ -56,6 +67,10 @@ final class WALKeeper: Sendable {
 
   /// Receives until cancelled. What only a person can mend is tried again every minute: they need not restart us too.
   func run() async {
+    defer { endedInput.finish() }
+    if let predecessor = predecessor.withLock({ $0.take() }) {
+      for await _ in predecessor.ended {}
+    }
     let lane = Lane(label: "wal.\(job.cluster)")
     while !Task.isCancelled && !cancellation.isCancelled {
       let archiver = self.archiver
@@ -65,9 +80,8 @@ final class WALKeeper: Sendable {
           defer { cancellation.removeHandler(handler) }
           try archiver.run(inner)
         }
-      } catch is CancellationError {
-        break
       } catch {
+        if Task.isCancelled || cancellation.isCancelled { break }
         raise(.critical, ErrorReport(error))
         logger.error("WAL is not received", metadata: ["error": "\(ErrorReport(error))"])
       }
@@ -82,6 +96,8 @@ final class WALKeeper: Sendable {
       }
       current.withLock { $0 = newArchiver() }
     }
+    // The job was changed or removed: what was wrong with it no longer is, or its successor finds it again.
+    if cancellation.isCancelled { resolve(conditionID) }
   }
 
   private func take(_ event: WALEvent) {
@@ -102,7 +118,7 @@ final class WALKeeper: Sendable {
     case .gap(let gap):
       let report = gap.report
       logger.error("WAL is missing", metadata: ["error": "\(report)"])
-      raise(.critical, report, id: "wal-gap:\(job.cluster)")
+      raise(.critical, report, id: Self.gapCondition(of: job.cluster))
       wantsBackup(job.cluster)
     case .timelineFollowed(let timeline, let lsn):
       logger.notice("timeline followed", metadata: ["timeline": "\(timeline)", "position": "\(lsn)"])

@@ -7,12 +7,23 @@ public enum Unlocking: Sendable {
   /// `encryption: none`: the data key lies in the repository.
   case unwrapped
 
-  /// The envelope's name below `keys/<key-id>/`.
+  /// The envelope's name below `keys/<key-id>/`: each key file has its own.
   public var recipient: String {
     switch self {
-    case .keyFile: "key-file"
+    case .keyFile(let file): Self.keyFilePrefix + file.id
     case .unwrapped: "none"
     }
+  }
+
+  static let keyFilePrefix = "key-file-"
+
+  /// Why none of the envelopes opens with this.
+  public func failure(present recipients: [String]) -> KeyError {
+    let keyFiles = recipients.filter { $0.hasPrefix(Self.keyFilePrefix) }.map { $0.dropFirst(Self.keyFilePrefix.count) }
+    if case .keyFile(let file) = self, !keyFiles.isEmpty {
+      return .wrongKeyFile(file.path, repositoryWants: keyFiles.joined(separator: " or "))
+    }
+    return .recipientMissing(wanted: recipient, present: recipients)
   }
 }
 
@@ -22,7 +33,9 @@ public struct KeyEnvelope: Sendable, Codable {
   public var format: Int
   public var repository: RepositoryID
   public var key: KeyID
-  /// `key-file` or `none`.
+  /// Rises with each data key: new objects are sealed with the one that has the highest.
+  public var sequence: Int
+  /// `key-file-<id>` or `none`.
   public var recipient: String
   /// The id of the key file; absent for `none`.
   public var keyFile: String?
@@ -33,8 +46,9 @@ public struct KeyEnvelope: Sendable, Codable {
   public var wrapped: String
 
   /// Wraps a data key.
-  public init(_ dataKey: DataKey, repository: RepositoryID, for unlocking: Unlocking) throws {
+  public init(_ dataKey: DataKey, repository: RepositoryID, sequence: Int = 1, for unlocking: Unlocking) throws {
     format = Self.formatVersion
+    self.sequence = sequence
     self.repository = repository
     key = dataKey.id
     recipient = unlocking.recipient

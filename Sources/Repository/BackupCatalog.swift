@@ -86,13 +86,19 @@ public struct BackupCatalog: Sendable {
   static func decodeHeader(
     _ reader: SealedObjectReader, _ id: BackupID, _ lineage: Lineage
   ) throws -> ManifestHeader {
-    guard let json = try reader.readFirst(.header) else {
+    let json = try reader.readJoined(.header)
+    guard !json.isEmpty else {
       throw RepositoryError.damaged(reader.name, in: reader.store, reason: "It has no header.")
     }
     let header: ManifestHeader
     do {
+      let format = try JSONDecoder().decode(ManifestFormat.self, from: Data(json)).format
+      guard format == ManifestHeader.formatVersion else {
+        throw RepositoryError.formatUnknown(
+          reader.name.text, reader.store, found: format, known: ManifestHeader.formatVersion)
+      }
       header = try JSONDecoder().decode(ManifestHeader.self, from: Data(json))
-    } catch {
+    } catch let error as DecodingError {
       throw RepositoryError.damaged(reader.name, in: reader.store, reason: "Its header is not as expected: \(error)")
     }
     guard header.id == id, header.cluster == lineage.cluster, header.systemIdentifier == lineage.systemIdentifier
@@ -107,11 +113,20 @@ public struct BackupCatalog: Sendable {
   public func open(_ id: BackupID, of cluster: ClusterID? = nil) throws -> BackupReader {
     for cluster in try cluster.map({ [$0] }) ?? repository.clusters() {
       for lineage in try repository.lineages(of: cluster) {
-        for store in repository.stores where try store.objects.size(of: lineage.manifest(id)) != nil {
-          return try BackupReader(repository, lineage, id)
+        let name = lineage.manifest(id)
+        do {
+          try repository.firstAnswer(for: name) { store in
+            if try store.objects.size(of: name) == nil { throw StorageError.missing(name, in: store.objects.location) }
+          }
+        } catch let error as StorageError where error.isMissing {
+          continue
         }
+        return try BackupReader(repository, lineage, id)
       }
     }
     throw RepositoryError.backupMissing(id, of: cluster)
   }
 }
+
+/// Read before the rest of a header: another version may have any form.
+private struct ManifestFormat: Decodable { var format: Int }

@@ -27,9 +27,7 @@ public final class BackupReader {
         try bytes.withUnsafeBytes { bytes in
           var input = ByteReader(bytes)
           do {
-            while input.remaining > 0 {
-              packs.append(.init(pack: try input.id("a pack"), liveBytes: try input.integer("a pack")))
-            }
+            while input.remaining > 0 { packs.append(try ManifestHeader.LivePack(decoding: &input)) }
           } catch {
             throw RepositoryError.damaged(reader.name, in: reader.store, reason: "A list of packs is malformed.")
           }
@@ -44,7 +42,7 @@ public final class BackupReader {
     var previous: [UInt8] = []
     func read(_ reader: SealedObjectReader) throws {
       for frame in reader.frames where frame.role == .stream {
-        for file in try Self.decode(try reader.read(frame), reader) {
+        for file in try Self.decode(try repository.read(frame, of: reader), reader) {
           let path = Array(file.path.utf8)
           guard previous.isEmpty || previous.lexicographicallyPrecedes(path) else {
             throw RepositoryError.damaged(reader.name, in: reader.store, reason: "Its entries are out of order.")
@@ -114,7 +112,7 @@ public final class BackupReader {
         throw RepositoryError.damaged(name, in: reader.store, reason: "A page map lies beyond its end.")
       }
       if openFrame?.pack != reference.metadataPack || openFrame?.number != number {
-        openFrame = (reference.metadataPack, number, try reader.read(reader.frames[Int(number)]))
+        openFrame = (reference.metadataPack, number, try repository.read(reader.frames[Int(number)], of: reader))
       }
       let bytes = openFrame!.bytes
       guard offset < bytes.count else {

@@ -3,6 +3,7 @@ public import BlockingWork
 internal import Compression
 internal import Cryptography
 internal import KeyManagement
+internal import Storage
 import Synchronization
 
 /// Writes the files of one backup: frames into packs, page maps into metadata packs, the manifest last.
@@ -32,6 +33,7 @@ public final class BackupWriter: @unchecked Sendable {
   private var openFiles: [Int: OpenFile] = [:]
   private var nextFile = 0
   private var table = FileTable()
+  private var invalidPath: String?
   private var totalBytes: UInt64 = 0
   private var pages: UInt64 = 0
 
@@ -60,17 +62,19 @@ public final class BackupWriter: @unchecked Sendable {
   }
 
   /// A file is complete: all its pieces are announced, its size and checksum known.
+  /// - Throws: ``RepositoryError/entryInvalid(_:)``, and what storing its page map does.
   public func endFile(_ number: Int, _ entry: ManifestFile) throws {
+    guard entry.isReadable else { throw RepositoryError.entryInvalid(entry.path) }
     try lock.withLock { _ in
       openFiles[number]!.entry = entry
       try finishIfDone(number)
     }
   }
 
-  /// A directory, a link or an empty file.
+  /// A directory, a link or an empty file. One that no reader would accept makes ``commit(_:cancellation:)`` throw.
   public func add(_ entry: ManifestFile) {
     lock.withLock { _ in
-      table.append(entry)
+      if entry.isReadable { table.append(entry) } else { invalidPath = entry.path }
     }
   }
 
@@ -162,6 +166,7 @@ public final class BackupWriter: @unchecked Sendable {
   public func commit(
     _ header: ManifestHeader, cancellation: Cancellation
   ) throws -> (backup: Backup, failures: [StoreID: ErrorReport]) {
+    if let invalidPath { throw RepositoryError.entryInvalid(invalidPath) }
     var header = header
     header.fileCount = UInt64(table.count)
     header.totalBytes = ByteCount(totalBytes)
@@ -172,24 +177,48 @@ public final class BackupWriter: @unchecked Sendable {
     var failures = sender.failures
     let holding = repository.stores.filter { failures[$0.id] == nil }
     let manifest = ManifestWriter(repository: repository, lineage: lineage)
-    let objects = try manifest.write(header, packs: packs.livePacks, files: table)
+    let objects = try manifest.write(
+      header, packs: packs.livePacks + lock.withLock { _ in metadata.livePacks }, files: table)
     var published: [StoreID] = []
+    var lastError: (any Error)?
     for store in holding {
       do {
-        for (name, buffer) in objects {
-          try StoreWriter.put(name, buffer.bytes, in: store, cancellation: cancellation)
-        }
-        // Read again what the backup hangs on: a store that lies about this object lies about the backup.
-        _ = try BackupCatalog.readHeader(of: header.id, lineage, in: store, keys: repository.keys)
+        try publish(objects, of: header.id, in: store, cancellation: cancellation)
         published.append(store.id)
-      } catch let error as CancellationError {
-        throw error
       } catch {
         failures[store.id] = ErrorReport(error)
-        if published.isEmpty, store.id == holding.last?.id { throw error }
+        lastError = error
       }
     }
+    // One store that has it makes it a backup, also where a cancellation came in between: who throws here takes the
+    // packs away.
+    if published.isEmpty { throw lastError ?? CancellationError() }
     let missing = repository.stores.map(\.id).filter { !published.contains($0) }
     return (header.backup(stores: published, missingStores: missing), failures)
+  }
+
+  /// Puts the objects of a manifest into one store; what was put is taken back where that fails.
+  private func publish(
+    _ objects: [(ObjectName, SealedBuffer)], of id: BackupID, in store: RepositoryStore, cancellation: Cancellation
+  ) throws {
+    var put: [ObjectName] = []
+    do {
+      for (name, buffer) in objects {
+        put.append(name)
+        try StoreWriter.put(name, buffer.bytes, in: store, cancellation: cancellation)
+      }
+      // Read again what the backup hangs on: a store that lies about this object lies about the backup.
+      _ = try BackupCatalog.readHeader(of: id, lineage, in: store, keys: repository.keys)
+    } catch {
+      // Somebody else's object of that name stays.
+      if case StorageError.alreadyExists = error { put.removeLast() }
+      do {
+        // The root first: a manifest without its parts or packs must never be seen.
+        for name in put.reversed() { try store.objects.delete(name) }
+      } catch {
+        sender.keepWritten(in: store.id)
+      }
+      throw error
+    }
   }
 }

@@ -90,6 +90,13 @@ public struct ManifestFile: Sendable, Hashable {
     guard size < 1 << 45 else { throw ByteReader.Malformed(what: "a file larger than a page map can describe") }
   }
 
+  /// Whether a reader will accept the entry: what it would refuse is not written.
+  var isReadable: Bool {
+    let longest = Int(UInt16.max)
+    return Self.isSafe(path, kind) && path.utf8.count <= longest && (linkTarget ?? "").utf8.count <= longest
+      && size < 1 << 45
+  }
+
   /// A path that stays below the data directory; of a configuration file, an absolute one.
   static func isSafe(_ path: String, _ kind: Kind) -> Bool {
     var parts = path.utf8.split(separator: 0x2F, omittingEmptySubsequences: false)

@@ -21,16 +21,49 @@ public struct ManifestHeader: Sendable, Hashable, Codable {
       self.location = location
     }
   }
-  /// Sealed bytes of a pack that this backup uses.
+  /// A pack or metadata pack that this backup uses.
   public struct LivePack: Sendable, Hashable {
     public var pack: PackID
+    /// ``ObjectKind/pack`` or ``ObjectKind/metadata``.
+    public var kind: ObjectKind
+    /// Bytes of the whole object: a listing shows whether a store holds all of it.
+    public var size: UInt32
+    /// Sealed bytes of the frames this backup uses.
     public var liveBytes: UInt64
-    public init(pack: PackID, liveBytes: UInt64) {
+    public init(pack: PackID, kind: ObjectKind, size: UInt32, liveBytes: UInt64) {
       self.pack = pack
+      self.kind = kind
+      self.size = size
       self.liveBytes = liveBytes
+    }
+
+    /// Id (16 bytes), live bytes (u64), size (u32), kind (u16), 0 (u16).
+    static let encodedSize = 32
+
+    func encode(into writer: inout ByteWriter) {
+      writer.append(bigEndian: pack)
+      writer.append(liveBytes)
+      writer.append(size)
+      writer.append(kind.rawValue)
+      writer.append(UInt16(0))
+    }
+
+    init(decoding reader: inout ByteReader) throws(ByteReader.Malformed) {
+      pack = try reader.id("a pack")
+      liveBytes = try reader.integer("a pack")
+      size = try reader.integer("a pack")
+      guard let kind = ObjectKind(rawValue: try reader.integer("a pack")), kind == .pack || kind == .metadata else {
+        throw ByteReader.Malformed(what: "a pack of unknown kind")
+      }
+      self.kind = kind
+      let _: UInt16 = try reader.integer("a pack")
     }
   }
 
+  public static let formatVersion = 1
+
+  /// A reader refuses a version it does not know.
+  public var format: Int
   public var id: BackupID
   public var cluster: ClusterID
   public var systemIdentifier: SystemIdentifier
@@ -69,6 +102,7 @@ public struct ManifestHeader: Sendable, Hashable, Codable {
     id: BackupID, cluster: ClusterID, systemIdentifier: SystemIdentifier, kind: BackupKind, job: JobID?, run: RunID?,
     sequence: UInt64, started: Timestamp
   ) {
+    format = Self.formatVersion
     self.id = id
     self.cluster = cluster
     self.systemIdentifier = systemIdentifier

@@ -3,7 +3,7 @@ internal import Compression
 import Foundation
 internal import Storage
 
-/// Writes a manifest: the header in a frame of its own, then the packs, then the entries sorted by path.
+/// Writes a manifest: the header in frames of its own, then the packs, then the entries sorted by path.
 struct ManifestWriter {
   let repository: Repository
   let lineage: Lineage
@@ -12,8 +12,7 @@ struct ManifestWriter {
   static let partSize = 24 << 20
   /// Batches of entries; with the longest path and link target one still fits into a frame.
   static let batchSize = 96 << 10
-  private static let packEntrySize = 24
-  private static let packsPerFrame = SealedFormat.maximumFrame / packEntrySize
+  private static let packsPerFrame = SealedFormat.maximumFrame / ManifestHeader.LivePack.encodedSize
 
   /// - Returns: Objects in the order in which they must be stored: the root is the last.
   func write(
@@ -27,7 +26,11 @@ struct ManifestWriter {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let json = Array(try encoder.encode(header))
-    _ = try json.withUnsafeBytes { try builder.append($0, role: .header, with: compressor) }
+    // One frame nearly always; a long list of damaged pages takes more, and is when the backup matters most.
+    for start in stride(from: 0, to: json.count, by: SealedFormat.maximumFrame) {
+      let piece = json[start..<min(start + SealedFormat.maximumFrame, json.count)]
+      _ = try piece.withUnsafeBytes { try builder.append($0, role: .header, with: compressor) }
+    }
     try append(packs, to: builder, compressor)
     if header.parts.isEmpty { try appendEntries(files, to: builder, compressor) }
     return parts + [(name, try builder.finish())]
@@ -39,8 +42,7 @@ struct ManifestWriter {
     for start in stride(from: 0, to: packs.count, by: Self.packsPerFrame) {
       var writer = ByteWriter()
       for pack in packs[start..<min(start + Self.packsPerFrame, packs.count)] {
-        writer.append(bigEndian: pack.pack)
-        writer.append(pack.liveBytes)
+        pack.encode(into: &writer)
       }
       _ = try writer.bytes.withUnsafeBytes { try builder.append($0, role: .index, with: compressor) }
     }

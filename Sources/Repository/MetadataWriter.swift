@@ -11,6 +11,8 @@ final class MetadataWriter {
   private let compressor: ZstdCompressor
   private var open: (id: PackID, builder: SealedObjectBuilder)?
   private var pending = ByteWriter()
+  /// The metadata packs written, after ``finish()``.
+  private(set) var livePacks: [ManifestHeader.LivePack] = []
 
   init(repository: Repository, lineage: Lineage, sender: PackSender) throws {
     self.repository = repository
@@ -43,7 +45,10 @@ final class MetadataWriter {
     guard let (id, builder) = open else { return }
     try flush(builder, keepingRest: false)
     open = nil
-    try sender.send(lineage.metadataPack(id), builder.finish(), pooled: false)
+    let frames = UInt64(builder.sealedFrameBytes)
+    let buffer = try builder.finish()
+    livePacks.append(.init(pack: id, kind: .metadata, size: UInt32(buffer.count), liveBytes: frames))
+    try sender.send(lineage.metadataPack(id), buffer, pooled: false)
   }
 
   private func flush(_ builder: SealedObjectBuilder, keepingRest: Bool) throws {

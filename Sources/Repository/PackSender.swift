@@ -80,9 +80,10 @@ final class PackSender: Sendable {
     while let outgoing = try rings[index].pop() {
       let failed = state.withLock { $0.failures[store.id] != nil }
       if !failed {
+        // Noted first: a put that reports failure may have stored it all the same.
+        state.withLock { $0.written[store.id, default: []].append(outgoing.name) }
         do {
           try StoreWriter.put(outgoing.name, outgoing.buffer.bytes, in: store, cancellation: cancellation)
-          state.withLock { $0.written[store.id, default: []].append(outgoing.name) }
         } catch let error as CancellationError {
           throw error
         } catch {
@@ -100,6 +101,9 @@ final class PackSender: Sendable {
   var storedBytes: Int64 { state.withLock { $0.storedBytes } }
   /// Stores that do not hold everything, and why.
   var failures: [StoreID: ErrorReport] { state.withLock { $0.failures } }
+
+  /// A manifest that refers to what this store holds may be there: nothing is taken back from it.
+  func keepWritten(in store: StoreID) { state.withLock { $0.written[store] = nil } }
 
   /// Takes back what this run stored and no manifest refers to: a run that failed leaves the disk as it found it.
   func removeWritten() {
@@ -127,8 +131,10 @@ public enum StoreWriter {
       do {
         return try store.objects.put(name, bytes, cancellation: cancellation)
       } catch StorageError.alreadyExists(let name, let location) {
-        let existing = try store.objects.readAll(name, limit: Int64(bytes.count) + 1)
-        if existing.withUnsafeBytes({ $0.elementsEqual(bytes) }) { return }
+        if try store.objects.size(of: name) == Int64(bytes.count) {
+          let existing = try store.objects.readAll(name, limit: Int64(bytes.count))
+          if existing.withUnsafeBytes({ $0.elementsEqual(bytes) }) { return }
+        }
         throw StorageError.alreadyExists(name, in: location)
       } catch let error as StorageError where error.retryMayHelp && attempt < delays.count {
         try cancellation.sleep(delays[attempt])

@@ -11,7 +11,8 @@ final class PackWriter: @unchecked Sendable {
   private let sender: PackSender
   private let lock = Mutex(())
   private var open: (id: PackID, builder: SealedObjectBuilder)?
-  private var live: [PackID: UInt64] = [:]
+  private var live: UInt64 = 0
+  private var finished: [ManifestHeader.LivePack] = []
 
   init(repository: Repository, lineage: Lineage, sender: PackSender) {
     self.repository = repository
@@ -37,7 +38,7 @@ final class PackWriter: @unchecked Sendable {
       let (id, builder) = open!
       let location = try builder.append(
         compressed: compressed, plainLength: plainLength, role: .pages, fingerprints: fingerprints)
-      live[id, default: 0] += UInt64(location.sealedLength)
+      live += UInt64(location.sealedLength)
       return (id, location)
     }
   }
@@ -47,13 +48,12 @@ final class PackWriter: @unchecked Sendable {
   private func finishOpen() throws {
     guard let (id, builder) = open else { return }
     open = nil
-    try sender.send(lineage.pack(id), builder.finish())
+    let buffer = try builder.finish()
+    finished.append(.init(pack: id, kind: .pack, size: UInt32(buffer.count), liveBytes: live))
+    live = 0
+    try sender.send(lineage.pack(id), buffer)
   }
 
-  /// Sealed bytes of frames by pack.
-  var livePacks: [ManifestHeader.LivePack] {
-    lock.withLock { _ in
-      live.map { ManifestHeader.LivePack(pack: $0.key, liveBytes: $0.value) }.sorted { $0.pack < $1.pack }
-    }
-  }
+  /// The packs written, after ``finish()``.
+  var livePacks: [ManifestHeader.LivePack] { lock.withLock { _ in finished } }
 }

@@ -45,8 +45,6 @@ public struct Repository: Sendable {
     var format: Int
     var repository: RepositoryID
     var created: Timestamp
-    /// The data key new objects are sealed with.
-    var key: KeyID
   }
   static let formatVersion = 1
   static let rootName = ObjectName(composed: "repository.json")
@@ -65,7 +63,7 @@ public struct Repository: Sendable {
     }
     let id = RepositoryID.random()
     let dataKey = try DataKey.random()
-    let root = Root(format: formatVersion, repository: id, created: .now(), key: dataKey.id)
+    let root = Root(format: formatVersion, repository: id, created: .now())
     let envelope = try CheckedDocument.encodePlain(KeyEnvelope(dataKey, repository: id, for: unlocking))
     let rootBytes = try CheckedDocument.encodePlain(root)
     for store in stores {
@@ -81,7 +79,8 @@ public struct Repository: Sendable {
   private static func isEmpty(_ store: RepositoryStore) throws -> Bool {
     do {
       let listing = try store.objects.list(below: "")
-      return listing.objects.isEmpty && listing.prefixes.isEmpty
+      // A creation that was killed before its root leaves an envelope of a key that nothing is sealed with.
+      return listing.objects.isEmpty && listing.prefixes.allSatisfy { $0 == "keys" }
     } catch let error as StorageError where error.retryMayHelp {
       // A directory that is not there yet is made by the first put; any other reason shows there too.
       return true
@@ -89,63 +88,95 @@ public struct Repository: Sendable {
   }
 
   /// Opens a repository: finds its root in a store and unlocks its data key.
+  ///
+  /// A store that does not answer or holds a damaged root is passed over; one of an unknown format is not.
   public static func open(stores: [RepositoryStore], unlocking: Unlocking) throws -> Repository {
-    var found: (store: RepositoryStore, root: Root)?
-    var failures: [StoreID: ErrorReport] = [:]
+    var found: [(store: RepositoryStore, root: Root)] = []
+    var failures: [(store: StoreID, error: any OperatorError)] = []
     for store in stores {
       do {
         let root = try readRoot(store)
-        if let first = found, first.root.repository != root.repository {
+        if let first = found.first, first.root.repository != root.repository {
           throw RepositoryError.differentRepositories(
             first.store.id, first.root.repository, store.id, root.repository)
         }
-        if found == nil { found = (store, root) }
+        found.append((store, root))
       } catch let error as StorageError {
-        failures[store.id] = ErrorReport(error)
+        failures.append((store.id, error))
+      } catch let error as RepositoryError {
+        guard case .damaged = error else { throw error }
+        failures.append((store.id, error))
       }
     }
-    guard let found else {
-      if failures.values.contains(where: { $0.detail != nil }) { throw RepositoryError.unavailable(rootName, failures) }
-      throw RepositoryError.missingRepository(stores: stores.map(\.id))
+    guard let root = found.first?.root else {
+      if failures.allSatisfy({ ($0.error as? StorageError)?.isMissing == true }) {
+        throw RepositoryError.missingRepository(stores: stores.map(\.id))
+      }
+      if failures.count == 1, let error = failures[0].error as? RepositoryError { throw error }
+      throw RepositoryError.unavailable(
+        rootName, Dictionary(failures.map { ($0.store, ErrorReport($0.error)) }, uniquingKeysWith: { $1 }))
     }
-    let dataKey = try unlock(found.root, in: found.store, with: unlocking)
-    let keys = KeyRing(repository: found.root.repository, current: dataKey)
-    return Repository(id: found.root.repository, keys: keys, stores: stores)
+    // A directory without a repository beside one with it is an unmounted disk, not a store to write to.
+    if let empty = failures.first(where: { ($0.error as? StorageError)?.isMissing == true }) {
+      throw RepositoryError.missingRepository(stores: [empty.store])
+    }
+    let keys = try unlock(root, in: found.map(\.store), with: unlocking)
+    return Repository(id: root.repository, keys: keys, stores: stores)
   }
+
+  /// Read before the rest: another version may have any form.
+  private struct Format: Decodable { var format: Int }
 
   private static func readRoot(_ store: RepositoryStore) throws -> Root {
     let bytes = try store.objects.readAll(rootName, limit: 1 << 20)
-    let root: Root
     do {
-      root = try CheckedDocument.decodePlain(Root.self, bytes)
-    } catch {
-      throw RepositoryError.damaged(rootName, in: store.id, reason: reason(error))
+      let format = try CheckedDocument.decodePlain(Format.self, bytes).format
+      guard format == formatVersion else {
+        throw RepositoryError.formatUnknown(rootName.text, store.id, found: format, known: formatVersion)
+      }
+      return try CheckedDocument.decodePlain(Root.self, bytes)
+    } catch let failure as CheckedDocument.Failure {
+      throw RepositoryError.damaged(rootName, in: store.id, reason: reason(failure))
     }
-    guard root.format == formatVersion else {
-      throw RepositoryError.formatUnknown(rootName.text, store.id, found: root.format, known: formatVersion)
-    }
-    return root
   }
 
+  /// Opens every data key that has an envelope for us; new objects are sealed with the newest.
   private static func unlock(
-    _ root: Root, in store: RepositoryStore, with unlocking: Unlocking
-  ) throws -> DataKey {
-    let name = envelopeName(root.key, unlocking.recipient)
-    let bytes: [UInt8]
-    do {
-      bytes = try store.objects.readAll(name, limit: 1 << 20)
-    } catch let error as StorageError where error.isMissing {
-      let present = try store.objects.list(below: "keys/\(root.key)").objects.map {
-        String($0.name.lastComponent.split(separator: ".").first ?? "")
+    _ root: Root, in stores: [RepositoryStore], with unlocking: Unlocking
+  ) throws -> KeyRing {
+    var recipients: [KeyID: Set<String>] = [:]
+    for store in stores {
+      for text in try store.objects.list(below: "keys").prefixes {
+        guard let key = try? KeyID(text) else { continue }
+        let names = try store.objects.list(below: "keys/\(key)").objects.map(\.name.lastComponent)
+        recipients[key, default: []].formUnion(names.filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) })
       }
-      throw KeyError.recipientMissing(wanted: unlocking.recipient, present: present)
     }
-    do {
-      let envelope = try CheckedDocument.decodePlain(KeyEnvelope.self, bytes)
-      guard envelope.repository == root.repository, envelope.key == root.key else {
-        throw KeyError.envelopeDamaged(name.text, reason: "It belongs to another repository or key.")
+    var keys: [(sequence: Int, key: DataKey)] = []
+    for (key, names) in recipients where names.contains(unlocking.recipient) {
+      let name = envelopeName(key, unlocking.recipient)
+      let envelope = try firstAnswer(in: stores, for: name) { try readEnvelope(name, in: $0) }
+      // A creation that was killed left an envelope without a repository.
+      if envelope.repository != root.repository { continue }
+      guard envelope.key == key else {
+        throw KeyError.envelopeDamaged(name.text, reason: "It is the envelope of another key.")
       }
-      return try envelope.unlock(with: unlocking, name: name.text)
+      keys.append((envelope.sequence, try envelope.unlock(with: unlocking, name: name.text)))
+    }
+    guard let newest = keys.max(by: { $0.sequence < $1.sequence }) else {
+      throw unlocking.failure(present: recipients.values.reduce(into: Set()) { $0.formUnion($1) }.sorted())
+    }
+    return KeyRing(repository: root.repository, current: newest.key, others: keys.map(\.key))
+  }
+
+  private static func readEnvelope(_ name: ObjectName, in store: RepositoryStore) throws -> KeyEnvelope {
+    let bytes = try store.objects.readAll(name, limit: 1 << 20)
+    do {
+      let format = try CheckedDocument.decodePlain(Format.self, bytes).format
+      guard format == KeyEnvelope.formatVersion else {
+        throw KeyError.formatUnknown(name.text, found: format, known: KeyEnvelope.formatVersion)
+      }
+      return try CheckedDocument.decodePlain(KeyEnvelope.self, bytes)
     } catch let failure as CheckedDocument.Failure {
       throw RepositoryError.damaged(name, in: store.id, reason: reason(failure))
     }
@@ -165,6 +196,12 @@ public struct Repository: Sendable {
   /// error is thrown, or ``RepositoryError/unavailable(_:_:)`` with the reasons of all.
   public func firstAnswer<Result>(
     for name: ObjectName, _ body: (RepositoryStore) throws -> Result
+  ) throws -> Result {
+    try Self.firstAnswer(in: stores, for: name, body)
+  }
+
+  private static func firstAnswer<Result>(
+    in stores: [RepositoryStore], for name: ObjectName, _ body: (RepositoryStore) throws -> Result
   ) throws -> Result {
     var failures: [(StoreID, any Error)] = []
     for store in stores {
@@ -194,24 +231,37 @@ public struct Repository: Sendable {
     }
   }
 
+  /// One frame of an object that is open already; from another store where it does not open in this one.
+  func read(_ frame: SealedObjectReader.Frame, of reader: SealedObjectReader) throws -> [UInt8] {
+    do {
+      return try reader.read(frame)
+    } catch let error where error is StorageError || error is RepositoryError {
+      if stores.count == 1 { throw error }
+      // Every store holds the same bytes, so the frame lies at the same place.
+      return try read(reader.kind, reader.name) { try $0.read(frame) }
+    }
+  }
+
   /// A builder for a sealed object of this repository.
   public func makeBuilder(_ kind: ObjectKind, _ name: ObjectName, buffer: SealedBuffer) throws -> SealedObjectBuilder {
     try SealedObjectBuilder(kind, name, repository: id, dataKey: keys.current, buffer: buffer)
   }
 
   /// A small document bound to its name by an HMAC: gaps, tombstones, leases.
-  public func putDocument(_ value: some Encodable, _ name: ObjectName, cancellation: Cancellation) throws {
+  public func putDocument(
+    _ value: some Encodable, _ name: ObjectName, in store: RepositoryStore, cancellation: Cancellation
+  ) throws {
     let bytes = try CheckedDocument.encodeAuthentic(value, name: name.text, keys: keys.current)
-    for store in stores {
-      try bytes.withUnsafeBytes { try store.objects.put(name, $0, cancellation: cancellation) }
-    }
+    try bytes.withUnsafeBytes { try StoreWriter.put(name, $0, in: store, cancellation: cancellation) }
   }
 
   public func readDocument<Value: Decodable>(_ type: Value.Type, _ name: ObjectName) throws -> Value {
     try firstAnswer(for: name) { store in
       let bytes = try store.objects.readAll(name, limit: 1 << 20)
       do {
-        return try CheckedDocument.decodeAuthentic(type, bytes, name: name.text, keys: keys.current)
+        let key = try CheckedDocument.keyID(of: bytes)
+        guard let dataKey = keys.dataKey(key) else { throw RepositoryError.keyMissing(name, in: store.id, key) }
+        return try CheckedDocument.decodeAuthentic(type, bytes, name: name.text, keys: dataKey)
       } catch let failure as CheckedDocument.Failure {
         throw RepositoryError.damaged(name, in: store.id, reason: Self.reason(failure))
       }

@@ -16,6 +16,8 @@ public enum RepositoryError: OperatorError {
   case clusterMissing(ClusterID)
   /// No store has the bytes.
   case unavailable(ObjectName, [StoreID: ErrorReport])
+  /// A path no manifest may hold: too long, or leading elsewhere.
+  case entryInvalid(String)
   /// The cluster was re-initialised, or the connection leads elsewhere.
   case systemIdentifierDiffers(ClusterID, repository: [SystemIdentifier], server: SystemIdentifier)
 
@@ -30,6 +32,7 @@ public enum RepositoryError: OperatorError {
     case .backupMissing(let id, _): "could not find backup \"\(id)\""
     case .clusterMissing(let cluster): "could not find a backup of cluster \"\(cluster)\""
     case .unavailable(let name, _): "could not read \"\(name)\" from any store"
+    case .entryInvalid(let path): "cannot store \"\(path.prefix(200))\""
     case .systemIdentifierDiffers(let cluster, _, _):
       "cannot back up cluster \"\(cluster)\": it is not the one in the repository"
     }
@@ -53,6 +56,7 @@ public enum RepositoryError: OperatorError {
     case .unavailable(_, let causes):
       causes.sorted { $0.key < $1.key }
         .map { "\($0.key): \($0.value.summary)" + ($0.value.detail.map { " (\($0))" } ?? "") }.joined(separator: "; ")
+    case .entryInvalid: "Its path or link is too long, or does not stay below the data directory."
     case .systemIdentifierDiffers(_, let known, let server):
       "The repository holds system identifier \(known.map(\.description).joined(separator: ", ")); the server says \(server)."
     }
@@ -67,7 +71,7 @@ public enum RepositoryError: OperatorError {
     case .damaged: "Run \"backupctl verify\" to learn what else is affected; restore from another backup or store."
     case .keyMissing: "Check that the store holds every object below \"keys/\"."
     case .backupMissing, .clusterMissing: "Run \"backupctl backups\" to see what there is."
-    case .unavailable: nil
+    case .unavailable, .entryInvalid: nil
     case .systemIdentifierDiffers:
       "Check that the connection leads to the right server. If the cluster was re-initialised, configure it under a new name."
     }

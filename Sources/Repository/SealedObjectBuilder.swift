@@ -67,6 +67,9 @@ public final class SealedObjectBuilder {
     buffer.append(header)
   }
 
+  /// Bytes of the frames so far, sealed.
+  var sealedFrameBytes: Int { buffer.count - SealedFormat.headerSize }
+
   /// Bytes of the object if it were finished now, at most.
   public var size: Int {
     let table = entries.bytes.count + fingerprints.count * 16

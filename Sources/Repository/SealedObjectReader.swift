@@ -13,6 +13,7 @@ public final class SealedObjectReader {
     var fingerprints: Range<Int>
   }
 
+  public let kind: ObjectKind
   public let name: ObjectName
   public let store: StoreID
   public private(set) var frames: [Frame] = []
@@ -27,6 +28,7 @@ public final class SealedObjectReader {
   /// Reads header, footer and table.
   /// - Throws: `StorageError` where the object is missing or unreadable, ``RepositoryError`` where it is damaged.
   public init(_ kind: ObjectKind, _ name: ObjectName, in store: RepositoryStore, keys: KeyRing) throws {
+    self.kind = kind
     self.name = name
     self.store = store.id
     source = store.objects
@@ -96,7 +98,8 @@ public final class SealedObjectReader {
     let end = UInt64(size) - UInt64(SealedFormat.footerSize)
     guard footer.tableOffset >= UInt64(SealedFormat.headerSize), footer.tableOffset <= end,
       end - footer.tableOffset == UInt64(footer.tableSealedLength), Int(footer.tableSealedLength) >= AESGCM.tagSize,
-      Int(footer.tablePlainLength) <= SealedFormat.maximumTable
+      Int(footer.tablePlainLength) <= SealedFormat.maximumTable,
+      Int(footer.tableSealedLength) <= ZstdCompressor.bound(Int(footer.tablePlainLength)) + AESGCM.tagSize
     else { throw damaged("Its footer places the table where it cannot be.") }
     let sealed = try Self.read(source, name, at: Int64(footer.tableOffset), count: Int(footer.tableSealedLength))
     var plain = [UInt8](repeating: 0, count: Int(footer.tablePlainLength))
@@ -164,8 +167,11 @@ public final class SealedObjectReader {
   }
 
   /// All stream frames joined.
-  public func readStream() throws -> [UInt8] {
-    let streams = frames.filter { $0.role == .stream }
+  public func readStream() throws -> [UInt8] { try readJoined(.stream) }
+
+  /// All frames of a role joined; empty where there is none.
+  public func readJoined(_ role: FrameRole) throws -> [UInt8] {
+    let streams = frames.filter { $0.role == role }
     var bytes = [UInt8](repeating: 0, count: streams.reduce(0) { $0 + Int($1.location.plainLength) })
     try bytes.withUnsafeMutableBytes { buffer in
       var position = 0

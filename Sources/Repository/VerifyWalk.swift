@@ -64,7 +64,9 @@ final class VerifyWalk: Sendable {
   private func checkPresence(_ reader: BackupReader) throws {
     var ends: [PackID: UInt64] = [:]
     var metadata: Set<PackID> = []
-    for pack in try reader.livePacks() { ends[pack.pack] = 0 }
+    for pack in try reader.livePacks() where pack.kind == .pack {
+      ends[pack.pack] = UInt64(pack.size) - min(UInt64(pack.size), UInt64(SealedFormat.footerSize))
+    }
     try reader.forEachFile { file in
       try cancellation.check()
       files.add(1, ordering: .relaxed)
@@ -112,7 +114,7 @@ final class VerifyWalk: Sendable {
 
   private func handOut(_ tasks: BoundedRing<PackTask>) throws {
     let reader = try BackupReader(repository, lineage, backup)
-    var packs = Set(try reader.livePacks().map(\.pack))
+    var packs = Set(try reader.livePacks().filter { $0.kind == .pack }.map(\.pack))
     var metadata: Set<PackID> = []
     var batch = PackBatch()
     func drain() throws {

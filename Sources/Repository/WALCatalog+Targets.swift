@@ -115,6 +115,22 @@ extension WALCatalog {
       latest.lastCommit = index.entries.last { $0.outcome.isCommit && $0.end > start.lsn }
       if latest.lastCommit != nil { break }
     }
+    let clock = clock(on: start.timeline, notBehind: latest.end)
+    latest.serverClock = [latest.serverClock, clock].compactMap { $0 }.max()
     return latest
+  }
+
+  /// The newest clock of the idle server that says nothing about WAL behind `end`.
+  private func clock(on timeline: TimelineID, notBehind end: LSN) -> Timestamp? {
+    let segments = [end.value, end.value &- 1].map {
+      WALSegment(timeline: timeline, holding: LSN($0), size: segmentSize)
+    }
+    let named = Set(segments).compactMap { piece($0) }.flatMap { piece in piece.clocks.map { (piece.segment, $0) } }
+    for (segment, clock) in named.sorted(by: { $0.1.clock > $1.1.clock }) where clock.end <= end {
+      // One that does not verify says nothing; an older one may.
+      let name = clock.objectName(lineage, segment, size: segmentSize)
+      if let read = try? repository.readDocument(WALClock.self, name), read == clock { return clock.clock }
+    }
+    return nil
   }
 }

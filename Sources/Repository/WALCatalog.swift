@@ -10,6 +10,8 @@ public struct WALCatalog: Sendable {
     public var full: Set<StoreID> = []
     /// Slices and the stores that hold each. Looked for only in stores that lack the whole segment.
     public var slices: [WALSlice: Set<StoreID>] = [:]
+    /// Clocks of an idle server: names only, to be read before they are believed.
+    var clocks: Set<WALClock> = []
   }
 
   public let repository: Repository
@@ -112,7 +114,11 @@ public struct WALCatalog: Sendable {
         !whole.contains(segment)
       else { continue }
       for object in try store.objects.list(below: lineage.walSlicesPrefix(segment, size: segmentSize)).objects {
-        guard let slice = WALSlice(component: object.name.lastComponent) else { continue }
+        let component = object.name.lastComponent
+        if let clock = WALClock(component: component, timeline: segment.timeline) {
+          found[segment, default: Piece(segment: segment)].clocks.insert(clock)
+        }
+        guard let slice = WALSlice(component: component) else { continue }
         found[segment, default: Piece(segment: segment)].slices[slice, default: []].insert(store.id)
       }
     }

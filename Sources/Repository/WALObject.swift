@@ -45,9 +45,7 @@ extension Repository {
   public func putGap(
     _ gap: WALGap, of lineage: Lineage, in store: RepositoryStore, cancellation: Cancellation
   ) throws {
-    let name = lineage.gap(gap.id)
-    let bytes = try CheckedDocument.encodeAuthentic(gap, name: name.text, keys: keys.current)
-    try bytes.withUnsafeBytes { try StoreWriter.put(name, $0, in: store, cancellation: cancellation) }
+    try putDocument(gap, lineage.gap(gap.id), in: store, cancellation: cancellation)
   }
 }
 
@@ -76,6 +74,8 @@ extension SealedObjectReader {
 
 /// WAL that the server removed before it was here: no restore can pass it.
 public struct WALGap: Sendable, Hashable, Codable {
+  public static let formatVersion = 1
+  public var format: Int
   public var id: RandomID
   public var timeline: TimelineID
   /// End of the WAL held before the gap.
@@ -88,6 +88,7 @@ public struct WALGap: Sendable, Hashable, Codable {
   public init(
     id: RandomID = .random(), timeline: TimelineID, first: LSN, end: LSN, reason: String, found: Timestamp = .now()
   ) {
+    format = Self.formatVersion
     self.id = id
     self.timeline = timeline
     self.first = first

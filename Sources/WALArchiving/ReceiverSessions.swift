@@ -43,7 +43,12 @@ final class ReceiverSessions {
     defer { connection.close() }
     let identity = try connection.identifySystem()
     let size = try segmentSize(connection)
-    if let position = try landing.position() { try check(identity, size, against: position, connection) }
+    // Whose server this is comes first: nothing is made on another's.
+    if let position = try landing.position() {
+      try check(identity, size, against: position, connection)
+    } else {
+      _ = try accept(identity.systemIdentifier)
+    }
     let slot = try readySlot(connection)
     if receiver == nil { try begin(firstPosition(identity, size, slot, connection)) }
     guard let receiver else { return }

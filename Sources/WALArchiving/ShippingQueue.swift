@@ -10,11 +10,13 @@ enum Shipment: Hashable, Sendable {
   /// Bytes of the open segment, or of one that was set aside.
   case slice(WALSegment, first: LSN, end: LSN)
   case gap(WALGap)
+  /// What an idle server's clock said.
+  case clock(WALSegment, WALClock)
 
   var timeline: TimelineID {
     switch self {
     case .history(let timeline): timeline
-    case .segment(let segment), .slice(let segment, _, _): segment.timeline
+    case .segment(let segment), .slice(let segment, _, _), .clock(let segment, _): segment.timeline
     case .gap(let gap): gap.timeline
     }
   }
@@ -39,6 +41,8 @@ final class ShippingQueue: Sendable {
     var index: WALIndex
     /// Where the next slice begins.
     var sliceEnd: LSN
+    /// The server's clock when it last said that it has no more WAL than this.
+    var clock: Timestamp?
   }
 
   struct StoreState {
@@ -54,6 +58,9 @@ final class ShippingQueue: Sendable {
     var open: Open?
     var stores: [StoreID: StoreState] = [:]
     var nextSlice = ContinuousClock.now
+    /// An idle server's clock goes out when it has come this far since the one before; it doubles each time.
+    var clockPause: Duration = .zero
+    var shippedClock: Timestamp?
     /// Somebody waits for WAL up to here.
     var wanted: LSN?
     /// Complete segments: what a slice of one holds, the segment holds too.
@@ -114,6 +121,13 @@ final class ShippingQueue: Sendable {
       return state.wanted.map { lsn >= $0 } ?? false
     }
     if isWanted { changed.raise() }
+  }
+
+  /// The server has no more WAL than what is durable here.
+  func idle(_ clock: Timestamp, at lsn: LSN) {
+    look { state in
+      if state.open?.flushed == lsn { state.open?.clock = clock }
+    }
   }
 
   /// The open segment is complete and landed: it supersedes slices of it that are still waiting.
@@ -238,13 +252,33 @@ extension ShippingQueue.State {
   mutating func cutSlice(_ now: ContinuousClock.Instant, interval: Duration, pending: Set<StoreID>) {
     let isTime = now >= nextSlice
     if isTime { nextSlice = now + interval }
-    guard let open, open.flushed > open.sliceEnd else { return }
+    guard let open, open.flushed > open.sliceEnd else {
+      if isTime { cutClock(pending: pending) }
+      return
+    }
+    clockPause = .zero
     let isWanted = wanted.map { $0 > open.sliceEnd && $0 <= open.flushed } ?? false
     guard isTime || isWanted else { return }
     add(
       .slice(open.segment, first: open.sliceEnd, end: open.flushed),
       index: open.index.part(from: open.sliceEnd, to: open.flushed), pending: pending)
     self.open?.sliceEnd = open.flushed
+  }
+
+  /// Longest time between two clocks of an idle server.
+  static let longestClockPause: Duration = .seconds(300)
+
+  /// Lets the stores know that nothing has happened since: at once, then less and less often.
+  private mutating func cutClock(pending: Set<StoreID>) {
+    guard let open, let clock = open.clock, open.flushed == open.sliceEnd else { return }
+    if let shippedClock, clock - shippedClock < clockPause { return }
+    let isWaiting = items.contains { if case .clock = $0.shipment { true } else { false } }
+    if isWaiting { return }
+    add(
+      .clock(open.segment, WALClock(timeline: open.segment.timeline, end: open.flushed, clock: clock)), index: nil,
+      pending: pending)
+    shippedClock = clock
+    clockPause = min(max(clockPause * 2, .seconds(10)), Self.longestClockPause)
   }
 
   /// A slice that an earlier run cut waits until the bytes are here again.
@@ -270,7 +304,7 @@ extension ShippingQueue.State {
         switch item.shipment {
         case .segment(let segment): first = segment.start(size: size)
         case .slice(_, let start, _): first = start
-        case .history, .gap: continue
+        case .history, .gap, .clock: continue
         }
         lowest = min(lowest ?? first, first)
       }

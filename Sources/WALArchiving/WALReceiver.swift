@@ -31,6 +31,7 @@ final class WALReceiver {
   private var index: WALIndex
   private var serverClock: Timestamp?
   private var lastStatus = ContinuousClock.now
+  private var lastData = ContinuousClock.now
 
   /// - Parameters:
   ///   - position: Where to begin: the open segment.
@@ -116,12 +117,16 @@ final class WALReceiver {
           expected: WALPosition(timeline: position.timeline, lsn: expected), found: start)
       }
       serverClock = serverTime
+      lastData = .now
       state.heard(serverEnd: serverEnd, received: start + UInt64(bytes.count))
       try take(bytes)
       return Received(bytes: UInt64(bytes.count))
     case .keepalive(let serverEnd, let serverTime, let replyRequested):
       // All the server had at that time is here: so is every commit before it.
-      if serverEnd <= open.start + open.taken { serverClock = serverTime }
+      if serverEnd <= open.start + open.taken {
+        serverClock = serverTime
+        if open.start + open.taken == open.flushed { queue.idle(serverTime, at: open.flushed) }
+      }
       state.heard(serverEnd: serverEnd, received: open.start + open.taken)
       return Received(wantsReply: replyRequested)
     case .endOfTimeline(let next, let end):
@@ -180,7 +185,9 @@ final class WALReceiver {
     // Written, flushed and applied are one position: a server with remote_apply must not take volatile WAL for safe,
     // and one that waits for an apply position must get it.
     let held = open.flushed
-    try stream.sendStatus(written: held, flushed: held, applied: held)
+    // An idle server says nothing of itself for half of wal_sender_timeout; asked, it tells its clock at once.
+    let isIdle = ContinuousClock.now - lastData > Self.statusInterval / 2
+    try stream.sendStatus(written: held, flushed: held, applied: held, reply: isIdle ? .requested : .notNeeded)
     lastStatus = .now
   }
 

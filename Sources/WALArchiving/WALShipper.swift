@@ -77,6 +77,10 @@ final class WALShipper: Sendable {
     if case .gap(let gap) = shipment {
       return try repository.putGap(gap, of: lineage, in: store, cancellation: cancellation)
     }
+    if case .clock(let segment, let clock) = shipment {
+      let name = clock.objectName(lineage, segment, size: size)
+      return try repository.putClock(clock, name, in: store, cancellation: cancellation)
+    }
     let (kind, name) = object(shipment)
     if load.sealed == nil {
       if load.plain == nil { load.plain = try landedBytes(shipment) }
@@ -96,7 +100,7 @@ final class WALShipper: Sendable {
     case .segment(let segment): (.walSegment, lineage.walSegment(segment, size: size))
     case .slice(let segment, let first, let end):
       (.walSlice, lineage.walSlice(segment, from: first, to: end, size: size))
-    case .gap(let gap): preconditionFailure("a gap is not sealed: \(gap.id)")
+    case .gap, .clock: preconditionFailure("a document is not sealed")
     }
   }
 
@@ -110,7 +114,7 @@ final class WALShipper: Sendable {
       return try LandedBytes(
         [landing.openPath, landing.landedPath, landing.tailPath].map { $0(segment, size) },
         Int64(first - start)..<Int64(end - start))
-    case .gap(let gap): preconditionFailure("a gap is not sealed: \(gap.id)")
+    case .gap, .clock: preconditionFailure("a document is not sealed")
     }
   }
 
@@ -171,7 +175,7 @@ final class WALShipper: Sendable {
     case .slice(let segment, let first, let end):
       let whole = Shipment.slice(segment, first: segment.start(size: size), end: end)
       return try decode(segment, landedBytes(whole)).part(from: first, to: end)
-    case .history, .gap: return nil
+    case .history, .gap, .clock: return nil
     }
   }
 
@@ -194,6 +198,7 @@ final class WALShipper: Sendable {
         if !queue.hasSlices(of: segment) { try DurableFile.remove(landing.tailPath(segment, size)) }
       case .history(let timeline): try DurableFile.remove(landing.historyPath(timeline))
       case .gap(let gap): try DurableFile.remove(landing.gapPath(gap.id))
+      case .clock: break
       }
     } catch {
       // The next start finds it again, finds it stored, and removes it.

@@ -31,10 +31,19 @@ public struct PosixStore: ObjectStore {
       try writeTemporary(temporary, bytes)
       // link(2) fails where the name is taken, on every file system and for every racer; rename(2) would replace.
       guard link(temporary, target) == 0 else {
-        if errno == EEXIST { throw StorageError.alreadyExists(name, in: location) }
-        throw FileError.last("link into place", target)
+        let error = FileError.last("link into place", target)
+        guard error.code == EEXIST else { throw error }
+        // A caller that finds its own bytes there counts them as stored: the name must be durable, whoever made it.
+        try DurableFile.syncDirectory(of: target)
+        throw StorageError.alreadyExists(name, in: location)
       }
-      try DurableFile.syncDirectory(of: target)
+      do {
+        try DurableFile.syncDirectory(of: target)
+      } catch {
+        // Not durable, so not there: what is reported as failed is not left to be found.
+        unlink(target)
+        throw error
+      }
     } catch let error as FileError {
       throw failure("write", name, error)
     }
@@ -97,7 +106,7 @@ public struct PosixStore: ObjectStore {
       }
       return Listing()
     } catch {
-      throw StorageError.failed("list", nil, in: location, cause: ErrorReport(error), retry: .mayHelp)
+      throw failure("list", nil, error)
     }
     var listing = Listing()
     for name in names {
@@ -121,7 +130,7 @@ public struct PosixStore: ObjectStore {
     do {
       try DurableFile.remove(path(name))
     } catch let error where error.isMissing {
-      return
+      _ = try missing(name)
     } catch {
       throw failure("delete", name, error)
     }
@@ -146,10 +155,11 @@ public struct PosixStore: ObjectStore {
   public func freeBytes() -> Int64? {
     var status = statvfs()
     guard statvfs(root, &status) == 0 else { return nil }
-    return Int64(clamping: UInt64(status.f_bavail) * UInt64(status.f_frsize))
+    let (bytes, overflow) = UInt64(status.f_bavail).multipliedReportingOverflow(by: UInt64(status.f_frsize))
+    return overflow ? .max : Int64(clamping: bytes)
   }
 
-  private func failure(_ action: String, _ name: ObjectName, _ error: FileError) -> StorageError {
+  private func failure(_ action: String, _ name: ObjectName?, _ error: FileError) -> StorageError {
     let retry: StorageError.Retry = error.code == EACCES || error.code == EROFS ? .useless : .mayHelp
     return .failed(action, name, in: location, cause: ErrorReport(error), retry: retry)
   }
