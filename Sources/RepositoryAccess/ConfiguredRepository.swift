@@ -23,6 +23,11 @@ public enum ConfiguredRepository {
     }
   }
 
+  /// Removes what writers that died left in the stores' places for unfinished objects.
+  public static func sweep(_ repository: Repository) throws {
+    for store in repository.stores { try (store.objects as? PosixStore)?.sweep() }
+  }
+
   public static func open(_ settings: RepositorySettings) throws -> Repository {
     try Repository.open(stores: stores(settings), unlocking: unlocking(settings))
   }

@@ -48,6 +48,12 @@ struct Assembly {
         "an earlier run was interrupted", metadata: ["job": "\(run.job)", "run": "\(run.run)"])
     }
     repository = try ConfiguredRepository.open(first.repository)
+    do {
+      try ConfiguredRepository.sweep(repository)
+    } catch {
+      // Only space is lost by it; whatever is wrong with the store shows when it is written to.
+      logger.warning("unfinished objects not removed", metadata: ["error": "\(ErrorReport(error))"])
+    }
     runner = JobRunner(
       .init(stateDirectory: first.daemon.stateDirectory), repository: repository, state: state, logger: logger)
     configuration = CurrentConfiguration(first, credentials: credentials)
