@@ -54,7 +54,8 @@ import Testing
       (.name("after-4"), 4, history.first.id), (.endOfWAL, 12, history.second.id),
       (.immediate, 8, history.second.id),
     ]
-    for (number, (target, rows, backup)) in cases.enumerated() {
+    // Every kind of target on one version, half of them on the other: each costs a server.
+    for (number, (target, rows, backup)) in cases.enumerated() where version == 15 || number % 2 == 0 {
       var options = try fixture.options("\(number)", target)
       options.tablespaces = [space: "\(fixture.directory)/restored/space-\(number)"]
       let report = try fixture.restore(options)
