@@ -71,7 +71,10 @@ public enum RepositoryError: OperatorError {
     case .damaged: "Run \"backupctl verify\" to learn what else is affected; restore from another backup or store."
     case .keyMissing: "Check that the store holds every object below \"keys/\"."
     case .backupMissing, .clusterMissing: "Run \"backupctl backups\" to see what there is."
-    case .unavailable, .entryInvalid: nil
+    case .unavailable(_, let causes):
+      causes.sorted { $0.key < $1.key }.lazy.compactMap(\.value.hint).first
+        ?? "Check that each store is mounted, under the path that \"repository.stores\" gives, and that it can be read."
+    case .entryInvalid: nil
     case .systemIdentifierDiffers:
       "Check that the connection leads to the right server. If the cluster was re-initialised, configure it under a new name."
     }
