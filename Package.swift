@@ -108,6 +108,19 @@ let package = Package(
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["BackupModel"], path: "Tests/TestSupport", swiftSettings: settings),
+    tests(
+      "ToolsTests",
+      [
+        "BackupModel", "BlockingWork", "Checksums", "Compression", "Cryptography", "DurableFiles", "KeyManagement",
+        "TestSupport",
+      ]),
+    tests("StorageContractTests", ["BackupModel", "BlockingWork", "Storage", "TestSupport"]),
+    tests(
+      "RepositoryTests",
+      [
+        "BackupModel", "BlockingWork", "Compression", "Cryptography", "KeyManagement", "Repository", "Storage",
+        "TestSupport",
+      ]),
     tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
     tests("SystemdTests", ["BackupModel", "Systemd", "TestSupport", logging]),

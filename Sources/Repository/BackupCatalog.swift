@@ -98,7 +98,7 @@ public struct BackupCatalog: Sendable {
           reader.name.text, reader.store, found: format, known: ManifestHeader.formatVersion)
       }
       header = try JSONDecoder().decode(ManifestHeader.self, from: Data(json))
-    } catch let error as DecodingError {
+    } catch let error where !(error is RepositoryError) {
       throw RepositoryError.damaged(reader.name, in: reader.store, reason: "Its header is not as expected: \(error)")
     }
     guard header.id == id, header.cluster == lineage.cluster, header.systemIdentifier == lineage.systemIdentifier

@@ -9,7 +9,9 @@ struct ManifestWriter {
   let lineage: Lineage
 
   /// Entries go into a part once this much is sealed, so that no object passes 32 MiB.
-  static let partSize = 24 << 20
+  var partSize = 24 << 20
+  /// An entry takes about 100 bytes before compression: up to so many, one object holds them all.
+  var entriesInOneObject = 200_000
   /// Batches of entries; with the longest path and link target one still fits into a frame.
   static let batchSize = 96 << 10
   private static let packsPerFrame = SealedFormat.maximumFrame / ManifestHeader.LivePack.encodedSize
@@ -60,12 +62,11 @@ struct ManifestWriter {
   private func writeParts(
     _ files: FileTable, _ header: inout ManifestHeader, _ compressor: borrowing ZstdCompressor
   ) throws -> [(ObjectName, SealedBuffer)] {
-    // An entry takes about 100 bytes before compression: below this, one object holds them all.
-    guard files.count > 200_000 else { return [] }
+    guard files.count > entriesInOneObject else { return [] }
     var parts: [(ObjectName, SealedBuffer)] = []
     var open: SealedObjectBuilder?
     try files.forEachBatch(limit: Self.batchSize) { batch in
-      if let builder = open, builder.size + batch.count > Self.partSize {
+      if let builder = open, builder.size + batch.count > partSize {
         parts.append((builder.name, try builder.finish()))
         open = nil
       }
