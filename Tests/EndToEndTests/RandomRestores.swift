@@ -1,0 +1,196 @@
+import BackupModel
+import FoundationEssentials
+import TestSupport
+import Testing
+
+/// Restores of a cluster that was backed up and streamed under load, each to a random target, each compared with what
+/// PostgreSQL's own WAL says was committed there.
+struct RandomRestores {
+  enum Kind: String, CaseIterable { case time, lsn, xid, name, immediate, end }
+
+  struct Size {
+    var scale: Int
+    /// Before the first backup, between the two, and after the second; each half the load makes a restore point.
+    var transactions: Int
+    var clients: Int
+    /// What to restore to, in this order.
+    var kinds: [Kind]
+  }
+
+  let server: PostgresServer
+  let site: BackupSite
+  let tablespace: String
+  let size: Size
+  var random: SeededGenerator
+
+  /// Runs the whole: load, two backups, restores.
+  static func run(version: Int, size: Size, seed: UInt64) throws {
+    let options = ["wal_keep_size": "100GB", "max_wal_size": "1GB", "autovacuum_naptime": "1s"]
+    try PostgresServer.run(version: version, options: options) { server in
+      let load = LedgerLoad(scale: size.scale)
+      let tablespace = try load.prepare(server)
+      try BackupSite.run(server) { site in
+        var restores = RandomRestores(
+          server: server, site: site, tablespace: tablespace, size: size, random: SeededGenerator(seed: seed))
+        try site.withDaemon { _ in
+          let taken = try restores.takeBackups(under: load)
+          try restores.restoreAll(taken)
+        }
+      }
+    }
+  }
+
+  /// What the load left to choose targets from.
+  struct Taken {
+    /// Oldest first.
+    var backups: [JSON]
+    var history: TransactionHistory
+    var rows: LedgerRows
+    /// Restore points and the ends of their records.
+    var restorePoints: [(name: String, end: LSN)]
+    /// What clients noted after their commits.
+    var witnesses: [Witness]
+  }
+
+  struct Witness {
+    var xid: UInt32
+    var lsn: LSN
+    var time: String
+  }
+
+  private func takeBackups(under load: LedgerLoad) throws -> Taken {
+    var points: [(String, LSN)] = []
+    func markPoint() throws {
+      let name = "point \(points.count)"
+      points.append((name, try LSN(try server.psql("select pg_create_restore_point('\(name)')"))))
+    }
+    let start = try LSN(try server.psql("select pg_current_wal_insert_lsn()"))
+    try server.underLoad(clients: size.clients, script: load.script) { _ in
+      try LedgerLoad.awaitTransactions(size.transactions, server)
+      for _ in 0..<2 {
+        try site.backup()
+        for _ in 0..<2 {
+          try LedgerLoad.awaitTransactions(size.transactions / 2, server)
+          try markPoint()
+        }
+      }
+      try LedgerLoad.awaitTransactions(size.transactions / 2, server)
+    }
+    try server.psql("select txid_current()")
+    try site.waitUntilDurable(server)
+    let backups = try #require(try site.json("backups").array)
+    try #require(backups.count == 2)
+    return Taken(
+      backups: backups, history: try TransactionHistory(server, from: start), rows: try LedgerRows(server),
+      restorePoints: points, witnesses: try witnesses())
+  }
+
+  private func witnesses() throws -> [Witness] {
+    let text = try server.psql(
+      "select xid, lsn, to_char(moment at time zone 'utc', 'YYYY-MM-DD HH24:MI:SS.US') from witness order by lsn")
+    return try text.split(separator: "\n").map { line in
+      let parts = line.split(separator: "|")
+      return Witness(xid: try #require(UInt32(parts[0])), lsn: try LSN(String(parts[1])), time: String(parts[2]))
+    }
+  }
+}
+
+// MARK: - Targets
+
+extension RandomRestores {
+  struct Target {
+    var arguments: [String]
+    var stop: TransactionHistory.Stop
+    /// Commits that a client saw done before the target.
+    var acknowledged: Set<UInt32>
+    var title: String { arguments.isEmpty ? "end of WAL" : arguments.joined(separator: " ") }
+  }
+
+  /// A random target that a backup reaches.
+  private mutating func target(_ kind: Kind, _ taken: Taken) throws -> Target {
+    let firstStop = try LSN(try #require(taken.backups[0]["stopLSN"].text))
+    let witnesses = taken.witnesses.filter { $0.lsn > firstStop }
+    let reachable = taken.history.ends.filter { $0.lsn >= firstStop }
+    let witness = try #require(witnesses.randomElement(using: &random))
+    func acknowledged(_ isBefore: (Witness) -> Bool) -> Set<UInt32> {
+      Set(taken.witnesses.filter(isBefore).map(\.xid))
+    }
+    switch kind {
+    case .time:
+      // Either exactly when a transaction ended, or some moment between.
+      let end = try #require(reachable.randomElement(using: &random))
+      let time = Bool.random(using: &random) ? end.time : witness.time
+      return Target(
+        arguments: ["--target-time", time + "+00"], stop: .time(time), acknowledged: acknowledged { $0.time <= time })
+    case .lsn:
+      // The start of a record, or what a client read: the end of one.
+      let end = try #require(reachable.dropLast().randomElement(using: &random))
+      let lsn = Bool.random(using: &random) ? end.lsn : witness.lsn
+      let last = try TransactionHistory.firstRecord(at: lsn, server)
+      return Target(
+        arguments: ["--target-lsn", "\(lsn)"], stop: .after(last), acknowledged: acknowledged { $0.lsn <= lsn })
+    case .xid:
+      return Target(
+        arguments: ["--target-xid", "\(witness.xid)"], stop: .xid(witness.xid), acknowledged: [witness.xid])
+    case .name:
+      let point = try #require(taken.restorePoints.randomElement(using: &random))
+      return Target(
+        arguments: ["--target-name", point.name], stop: .before(point.end),
+        acknowledged: acknowledged { $0.lsn < point.end })
+    case .immediate:
+      let backup = try #require(taken.backups.randomElement(using: &random))
+      let stopLSN = try LSN(try #require(backup["stopLSN"].text))
+      return Target(
+        arguments: ["--target-immediate", "--backup", try #require(backup["id"].text)], stop: .before(stopLSN),
+        acknowledged: [])
+    case .end:
+      return Target(arguments: [], stop: .never, acknowledged: acknowledged { _ in true })
+    }
+  }
+}
+
+// MARK: - Restores
+
+extension RandomRestores {
+  private mutating func restoreAll(_ taken: Taken) throws {
+    for (number, kind) in size.kinds.enumerated() {
+      let target = try target(kind, taken)
+      let expected = taken.history.committed(until: target.stop)
+      // The expectation itself is held against what the clients were told.
+      let lost = target.acknowledged.subtracting(expected).sorted()
+      try #require(lost == [], "\(target.title): acknowledged before, not in pg_waldump's list")
+      try restore(number, target, expecting: taken.rows.only(expected))
+    }
+  }
+
+  private func restore(_ number: Int, _ target: Target, expecting expected: LedgerRows) throws {
+    let directory = try site.fresh("restored-\(number)")
+    let moved = try site.fresh("restored-\(number)-second")
+    let clock = ContinuousClock.now
+    try site.succeed(
+      ["restore", directory, "--cluster", BackupSite.cluster, "--tablespace", "\(tablespace)=\(moved)"]
+        + target.arguments, deadline: .seconds(600))
+    let restored = ContinuousClock.now
+    let verified = try Program.run(
+      server.installation.program("pg_verifybackup"), ["-n", directory], as: .postgres, deadline: .seconds(600))
+    #expect(verified.succeeded, "\(target.title): \(verified.standardError)")
+    try PostgresServer.startRestored(directory: directory, version: server.version, deadline: .seconds(600)) { copy in
+      try copy.waitUntilPromoted(deadline: .seconds(600))
+      let rows = try LedgerRows(copy)
+      let missing = expected.rows.keys.filter { rows.rows[$0] == nil }
+      let extra = rows.rows.keys.filter { expected.rows[$0] == nil }
+      #expect(rows == expected, "\(target.title): missing \(missing.sorted()), not expected \(extra.sorted())")
+      #expect(try LedgerRows.sumsAgree(copy), "\(target.title)")
+      let checked = try Program.run(
+        server.installation.program("pg_amcheck"),
+        [
+          "--heapallindexed", "--jobs=2", "--host=\(copy.socketDirectory)", "--port=\(copy.port)",
+          "--username=postgres", "postgres",
+        ],
+        deadline: .seconds(600))
+      #expect(checked.succeeded, "\(target.title): \(checked.standardOutput)\(checked.standardError)")
+      print("\(server.version): \(target.title): \(rows.rows.count) rows, copied in \(restored - clock)")
+    }
+    for path in [directory, moved] { try FileManager.default.removeItem(atPath: path) }
+  }
+}
