@@ -39,6 +39,7 @@ struct DaemonControl: ControlHandler {
   func status() async throws -> DaemonStatus {
     let current = configuration.value
     let wal = await runner.walStatus()
+    let jobs = await runner.summaries()
     var conditions = state.conditions()
     var clusters: [ClusterStatus] = []
     for cluster in current.clusters {
@@ -46,7 +47,8 @@ struct DaemonControl: ControlHandler {
         name: cluster.id, systemIdentifier: nil, windows: [], lastBackup: nil,
         wal: wal.first { $0.cluster == cluster.id })
       do {
-        let found = try await recoverability.look(at: cluster.id)
+        let newest = jobs.filter { $0.cluster == cluster.id }.compactMap(\.lastSuccess).max()
+        let found = try await recoverability.look(at: cluster.id, lastSuccess: newest)
         status.systemIdentifier = status.wal?.systemIdentifier ?? found.systemIdentifier
         status.windows = found.windows
         status.lastBackup = found.lastBackup
@@ -62,7 +64,7 @@ struct DaemonControl: ControlHandler {
     }
     return DaemonStatus(
       version: Backupd.version, pid: getpid(), startedAt: startedAt, configurationPath: current.path,
-      configurationLoadedAt: configuration.loaded, clusters: clusters, jobs: await runner.summaries(),
+      configurationLoadedAt: configuration.loaded, clusters: clusters, jobs: jobs,
       running: state.liveRuns(), conditions: conditions)
   }
 

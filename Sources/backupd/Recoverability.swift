@@ -15,15 +15,20 @@ actor Recoverability {
   private static let freshness: Duration = .seconds(5)
   private let repository: Repository
   private let lane = Lane(label: "monitoring.recoverability")
-  private var answers: [ClusterID: (answer: Answer, at: ContinuousClock.Instant)] = [:]
+  private var answers: [ClusterID: (answer: Answer, at: ContinuousClock.Instant, lastSuccess: Timestamp?)] = [:]
 
   init(_ repository: Repository) { self.repository = repository }
 
-  func look(at cluster: ClusterID) async throws -> Answer {
-    if let known = answers[cluster], ContinuousClock.now - known.at < Self.freshness { return known.answer }
+  /// - Parameter lastSuccess: When a job last succeeded: what was known before is out of date.
+  func look(at cluster: ClusterID, lastSuccess: Timestamp?) async throws -> Answer {
+    if let known = answers[cluster], known.lastSuccess == lastSuccess,
+      ContinuousClock.now - known.at < Self.freshness
+    {
+      return known.answer
+    }
     let repository = self.repository
     let answer = try await lane.run { _ in try Self.read(repository, cluster) }
-    answers[cluster] = (answer, .now)
+    answers[cluster] = (answer, .now, lastSuccess)
     return answer
   }
 
