@@ -107,6 +107,8 @@ final class WALKeeper: Sendable {
       resolve(conditionID)
     case .slotCreated(let slot):
       logger.notice("replication slot created", metadata: ["slot": "\(slot)"])
+    case .warned(let report):
+      logger.warning("\(report.summary)", metadata: ["error": "\(report)"])
     case .receivingFailed(let report, let attempts, let delay):
       // The first failures of a restart are everyday; a minute without WAL is not.
       if attempts >= 5 { raise(.warning, report) }

@@ -18,6 +18,7 @@ final class ReceiverSessions {
   /// Told whose WAL it is, once.
   private let began: (Lineage, WALSegmentSize) -> Void
   private var receiver: WALReceiver?
+  private var isChecked = false
 
   init(
     options: WALArchiver.Options, repository: Repository, accept: @escaping (SystemIdentifier) throws -> Lineage,
@@ -38,6 +39,12 @@ final class ReceiverSessions {
   func run(_ cancellation: Cancellation) throws {
     // What is landed already goes to the stores also while the server is away.
     if receiver == nil, let position = try landing.position() { try begin(position) }
+    if !isChecked {
+      for warning in try WALPreflight.check(options, cancellation) where options.slotLifetime == .permanent {
+        observe(.warned(warning))
+      }
+      isChecked = true
+    }
     let connection = try ReplicationConnection(
       options.connection, applicationName: options.slot, cancellation: cancellation)
     defer { connection.close() }

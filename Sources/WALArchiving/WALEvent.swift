@@ -5,6 +5,8 @@ public import Repository
 public enum WALEvent: Sendable {
   case connected(server: String, from: WALPosition)
   case slotCreated(String)
+  /// Seen before streaming began; it works, but deserves a look.
+  case warned(ErrorReport)
   /// Streaming ended; it is tried again after `retryAfter`.
   case receivingFailed(ErrorReport, attempts: Int, retryAfter: Duration)
   /// Streaming ended for good: only a person can make it go on.
