@@ -60,6 +60,8 @@ struct RandomRestores {
 
   private func takeBackups(under load: LedgerLoad) throws -> Taken {
     var points: [(String, LSN)] = []
+    var acknowledged: Set<UInt32> = []
+    var live: LedgerRows?
     func markPoint() throws {
       let name = "point \(points.count)"
       points.append((name, try LSN(try server.psql("select pg_create_restore_point('\(name)')"))))
@@ -74,15 +76,28 @@ struct RandomRestores {
           try markPoint()
         }
       }
-      try LedgerLoad.awaitTransactions(size.transactions / 2, server)
+      // A restore to the end of WAL while WAL keeps coming.
+      acknowledged = Set(try witnesses().map(\.xid))
+      try site.waitUntilDurable(server)
+      live = try restored(-1, [])
     }
-    try server.psql("select txid_current()")
     try site.waitUntilDurable(server)
     let backups = try #require(try site.json("backups").array)
     try #require(backups.count == 2)
-    return Taken(
+    let taken = Taken(
       backups: backups, history: try TransactionHistory(server, from: start), rows: try LedgerRows(server),
       restorePoints: points, witnesses: try witnesses())
+    try expectBeginning(try #require(live), of: taken, holding: acknowledged)
+    return taken
+  }
+
+  /// What a restore gave while the load went on: the first so many commits and no other, all that were durable among them.
+  private func expectBeginning(_ rows: LedgerRows, of taken: Taken, holding acknowledged: Set<UInt32>) throws {
+    let lost = acknowledged.filter { rows.rows[$0] == nil }.sorted().prefix(20)
+    #expect(lost == [], "acknowledged and durable, but not restored")
+    let commits = taken.history.ends.filter { $0.committed && taken.rows.rows[$0.xid] != nil }
+    let isBeginning = rows == taken.rows.only(Set(commits.prefix(rows.rows.count).map(\.xid)))
+    #expect(isBeginning, "\(rows.rows.count) commits were restored, but not the first \(rows.rows.count)")
   }
 
   private func witnesses() throws -> [Witness] {
@@ -103,7 +118,7 @@ extension RandomRestores {
     var stop: TransactionHistory.Stop
     /// Commits that a client saw done before the target.
     var acknowledged: Set<UInt32>
-    var title: String { arguments.isEmpty ? "end of WAL" : arguments.joined(separator: " ") }
+    var title: String { arguments.joined(separator: " ") }
   }
 
   /// A random target that a backup reaches.
@@ -159,28 +174,33 @@ extension RandomRestores {
       // The expectation itself is held against what the clients were told.
       let lost = target.acknowledged.subtracting(expected).sorted()
       try #require(lost == [], "\(target.title): acknowledged before, not in pg_waldump's list")
-      try restore(number, target, expecting: taken.rows.only(expected))
+      let rows = taken.rows.only(expected)
+      let found = try restored(number, target.arguments)
+      let missing = rows.rows.keys.filter { found.rows[$0] == nil }.sorted().prefix(20)
+      let extra = found.rows.keys.filter { rows.rows[$0] == nil }.sorted().prefix(20)
+      let agrees = found == rows
+      #expect(agrees, "\(target.title): missing \(missing), not expected \(extra)")
     }
   }
 
-  private func restore(_ number: Int, _ target: Target, expecting expected: LedgerRows) throws {
+  /// Restores, checks what every restore must be, and reads the ledger.
+  private func restored(_ number: Int, _ arguments: [String]) throws -> LedgerRows {
+    let title = arguments.isEmpty ? "end of WAL" : arguments.joined(separator: " ")
     let directory = try site.fresh("restored-\(number)")
     let moved = try site.fresh("restored-\(number)-second")
     let clock = ContinuousClock.now
     try site.succeed(
-      ["restore", directory, "--cluster", BackupSite.cluster, "--tablespace", "\(tablespace)=\(moved)"]
-        + target.arguments, deadline: .seconds(600))
-    let restored = ContinuousClock.now
+      ["restore", directory, "--cluster", BackupSite.cluster, "--tablespace", "\(tablespace)=\(moved)"] + arguments,
+      deadline: .seconds(600))
+    let copied = ContinuousClock.now - clock
     let verified = try Program.run(
       server.installation.program("pg_verifybackup"), ["-n", directory], as: .postgres, deadline: .seconds(600))
-    #expect(verified.succeeded, "\(target.title): \(verified.standardError)")
-    try PostgresServer.startRestored(directory: directory, version: server.version, deadline: .seconds(600)) { copy in
+    #expect(verified.succeeded, "\(title): \(verified.standardError)")
+    let rows = try PostgresServer.startRestored(
+      directory: directory, version: server.version, deadline: .seconds(600)
+    ) { copy in
       try copy.waitUntilPromoted(deadline: .seconds(600))
-      let rows = try LedgerRows(copy)
-      let missing = expected.rows.keys.filter { rows.rows[$0] == nil }
-      let extra = rows.rows.keys.filter { expected.rows[$0] == nil }
-      #expect(rows == expected, "\(target.title): missing \(missing.sorted()), not expected \(extra.sorted())")
-      #expect(try LedgerRows.sumsAgree(copy), "\(target.title)")
+      #expect(try LedgerRows.sumsAgree(copy), "\(title)")
       let checked = try Program.run(
         server.installation.program("pg_amcheck"),
         [
@@ -188,9 +208,11 @@ extension RandomRestores {
           "--username=postgres", "postgres",
         ],
         deadline: .seconds(600))
-      #expect(checked.succeeded, "\(target.title): \(checked.standardOutput)\(checked.standardError)")
-      print("\(server.version): \(target.title): \(rows.rows.count) rows, copied in \(restored - clock)")
+      #expect(checked.succeeded, "\(title): \(checked.standardOutput)\(checked.standardError)")
+      return try LedgerRows(copy)
     }
+    print("PostgreSQL \(server.version), \(title): \(rows.rows.count) rows, copied in \(copied)")
     for path in [directory, moved] { try FileManager.default.removeItem(atPath: path) }
+    return rows
   }
 }
