@@ -19,7 +19,8 @@ extension BaseBackupPipeline {
 
   /// Asks the server, refuses early what cannot work, and chooses the backup's place in the lineage.
   func prepare(_ cancellation: Cancellation) throws -> Prepared {
-    let connection = try Connection(options.connection, applicationName: "backupd backup", cancellation: cancellation)
+    let connection = try Connection(
+      options.connection, applicationName: "backupd backup", cancellation: cancellation, observeNotice: observeNotice)
     defer { connection.close() }
     let facts = try ServerFacts.read(from: connection)
     let preflight = Preflight.baseBackup(facts)

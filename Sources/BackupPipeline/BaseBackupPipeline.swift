@@ -45,15 +45,29 @@ public struct BaseBackupPipeline: Sendable {
   let repository: Repository
   let wal: any WALProof
   let observe: @Sendable (RunProgress) -> Void
+  let notice: @Sendable (ErrorReport) -> Void
 
-  /// - Parameter observe: Told of progress, several times a second at most, from the reader's thread.
+  /// - Parameters:
+  ///   - observe: Told of progress, several times a second at most, from the reader's thread.
+  ///   - notice: Told what the server remarks beside its answers.
   public init(
-    _ options: Options, repository: Repository, wal: any WALProof, observe: @escaping @Sendable (RunProgress) -> Void
+    _ options: Options, repository: Repository, wal: any WALProof, observe: @escaping @Sendable (RunProgress) -> Void,
+    notice: @escaping @Sendable (ErrorReport) -> Void = { _ in }
   ) {
     self.options = options
     self.repository = repository
     self.wal = wal
     self.observe = observe
+    self.notice = notice
+  }
+
+  /// What connections do with the server's remarks.
+  var observeNotice: @Sendable (ServerMessage) -> Void {
+    { [notice] message in
+      notice(
+        ErrorReport(
+          summary: "\(message.severity): \(message.message)", detail: message.detail, hint: message.hint))
+    }
   }
 
   /// Runs to the end; blocks, so it runs on a lane.
@@ -66,7 +80,8 @@ public struct BaseBackupPipeline: Sendable {
     let held = try wal.begin(prepared.walFacts, cancellation: cancellation)
     clock.begin("checkpoint")
     let connection = try ReplicationConnection(
-      options.connection, applicationName: "backupd backup", cancellation: cancellation)
+      options.connection, applicationName: "backupd backup", cancellation: cancellation,
+      observeNotice: observeNotice)
     defer { connection.close() }
     let stream = try connection.baseBackup(
       .init(
@@ -129,7 +144,8 @@ public struct BaseBackupPipeline: Sendable {
     let (suspects, unlisted) = inspector.found
     if suspects.isEmpty { return }
     let connection = try Connection(
-      options.connection, applicationName: "backupd backup", cancellation: cancellation)
+      options.connection, applicationName: "backupd backup", cancellation: cancellation,
+      observeNotice: observeNotice)
     defer { connection.close() }
     header.damagedPages = try inspector.confirm(with: connection)
     if header.damagedPages.isEmpty && unlisted == 0 { return }

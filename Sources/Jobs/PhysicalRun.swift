@@ -1,6 +1,7 @@
 internal import BackupModel
 internal import BackupPipeline
 internal import BlockingWork
+internal import Logging
 internal import Repository
 internal import WALArchiving
 
@@ -16,12 +17,14 @@ struct PhysicalRun {
   private let repository: Repository
   private let landingDirectory: String
   private let run: LiveRun
+  private let logger: Logger
   private var job: PhysicalJob { run.job }
 
   init(_ runner: JobRunner, _ run: LiveRun) {
     repository = runner.repository
     landingDirectory = runner.options.stateDirectory + "/wal-temporary/\(run.job.cluster)"
     self.run = run
+    logger = runner.logger
   }
 
   /// Runs to the end, whatever it is; the record says which.
@@ -86,7 +89,10 @@ struct PhysicalRun {
       .init(
         cluster: job.cluster, connection: job.connection.revealText(), job: job.id, run: run.id, workers: job.workers,
         checkpoint: job.checkpoint == .fast ? .fast : .spread, maximumRate: job.maximumRate),
-      repository: repository, wal: proof, observe: { [run] in run.progress($0) })
+      repository: repository, wal: proof, observe: { [run] in run.progress($0) },
+      notice: { [logger, run] in
+        logger.notice("server says: \($0.summary)", metadata: ["run": "\(run.id)", "cluster": "\(run.job.cluster)"])
+      })
     let lane = Lane(label: "backup.\(job.cluster)")
     return try await lane.run { [run] inner in
       let handler = run.cancellation.addHandler { inner.cancel() }
