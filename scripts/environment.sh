@@ -10,7 +10,7 @@ if [ -z "${BACKUPD_TEST_CACHE:-}" ]; then
 fi
 # PREFIX/15/bin … PREFIX/18/bin: the servers that the tests run.
 : "${BACKUPD_TEST_PG:=$BACKUPD_TEST_CACHE/postgresql}"
-# A Python with the Varlink client.
+# A Python with the Varlink client and what the second reader of the repository needs.
 : "${BACKUPD_TEST_PYTHON:=$BACKUPD_TEST_CACHE/python/bin/python3}"
 export repo_root BACKUPD_TEST_CACHE BACKUPD_TEST_PG BACKUPD_TEST_PYTHON
 

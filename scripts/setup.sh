@@ -50,10 +50,15 @@ install_packages() {
 }
 
 install_python() {
-  [ ! -x "$BACKUPD_TEST_PYTHON" ] || "$BACKUPD_TEST_PYTHON" -c 'import varlink' 2>/dev/null || rm -f "$BACKUPD_TEST_PYTHON"
-  [ -x "$BACKUPD_TEST_PYTHON" ] && return 0
+  # What an earlier version of the list made is made anew.
+  "$BACKUPD_TEST_PYTHON" -c 'import varlink, cryptography, zstandard' 2>/dev/null && return 0
   local environment
   environment=$(dirname "$(dirname "$BACKUPD_TEST_PYTHON")")
+  # It is emptied below: only what is ours.
+  case "$environment" in
+    "$BACKUPD_TEST_CACHE"/*) ;;
+    *) fail "\"$BACKUPD_TEST_PYTHON\" lacks packages" "Install scripts/python-requirements.txt there, or unset BACKUPD_TEST_PYTHON." ;;
+  esac
   say "Making a Python environment in $environment"
   # The system's own Python: other users can reach it.
   /usr/bin/python3 -m venv --clear "$environment"

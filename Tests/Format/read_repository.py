@@ -21,6 +21,7 @@ import os
 import re
 import struct
 import sys
+import tempfile
 
 import zstandard
 from cryptography.exceptions import InvalidTag
@@ -90,17 +91,38 @@ class KeyFile:
         need(derive(self.key, b"", "backupd key file id")[:4].hex() == self.id, path, "id and key do not fit")
 
 
+def unwrap(envelope, key_file, name):
+    secret = bytes.fromhex(envelope["wrapped"])
+    if key_file:
+        need(envelope["keyFile"] == key_file.id, name, f"wants key file {envelope['keyFile']}")
+        info = f"backupd envelope {envelope['repository']} {envelope['key']}"
+        try:
+            wrapping = AESGCM(derive(key_file.key, bytes.fromhex(envelope["salt"]), info))
+            secret = wrapping.decrypt(bytes(12), secret, b"")
+        except InvalidTag as error:
+            raise Refused(f"{name}: does not open with this key file") from error
+    need(len(secret) == 64, name, "not 64 bytes")
+    return secret
+
+
 # --- Chapter 3: small documents ----------------------------------------------------------------------------------
 
 
-def split_document(raw, name, label):
-    head, tail = b'{"content":', f',"{label}":"'.encode()
-    length = len(tail) + 64 + 3
-    need(len(raw) >= len(head) + length and raw.startswith(head) and raw.endswith(b'"}\n'), name, "malformed document")
-    content, end = raw[len(head) : -length], raw[-length:]
-    digits = end[len(tail) : -3]
-    need(end.startswith(tail) and re.fullmatch(rb"[0-9a-f]{64}", digits), name, "malformed document")
-    return content, bytes.fromhex(digits.decode())
+PLAIN_TAIL = rb',"sha256":"([0-9a-f]{64})"}\n'
+AUTHENTIC_TAIL = rb',"key":"([0-9a-f]{32})","hmac":"([0-9a-f]{64})"}\n'
+
+
+def split_document(raw, name, tail, length):
+    """The content and the fields of the tail, which has a fixed length."""
+    head = b'{"content":'
+    end = re.fullmatch(tail, raw[-length:])
+    need(len(raw) >= len(head) + length and raw.startswith(head) and end, name, "malformed document")
+    return raw[len(head) : -length], [bytes.fromhex(field.decode()) for field in end.groups()]
+
+
+def document_code(data_key, name, content):
+    key = derive(data_key, b"", "backupd document")
+    return hmac.new(key, name.encode() + b"\0" + content, hashlib.sha256).digest()
 
 
 # --- Chapter 5: sealed objects -----------------------------------------------------------------------------------
@@ -124,9 +146,8 @@ class Sealed:
         need(version == 1, name, f"format version {version}")
         need(found == kind, name, f"kind {found}, not {kind}")
         need(zero == 0, name, "reserved field of the header")
-        need(self.header[16:32] == repository.key_id, name, "unknown data key")
         info = f"backupd object {KINDS[kind]} {repository.id} {name}"
-        self.cipher = AESGCM(derive(repository.data_key, self.header[32:64], info))
+        self.cipher = AESGCM(derive(repository.data_key(self.header[16:32], name), self.header[32:64], info))
         self._frames = None
 
     def close(self):
@@ -155,6 +176,7 @@ class Sealed:
             offset, sealed, plain, count, zero, magic = struct.unpack("<QIIII8s", footer)
             need(magic == b"BKPDTAIL" and zero == 0, self.name, "malformed footer")
             need(offset >= 64 and offset + sealed + 32 == self.size and plain <= 64 << 20, self.name, "table misplaced")
+            need(sealed <= plain + (plain >> 8) + 64 + 16, self.name, "sealed table longer than its plain length allows")
             table = self.unseal(0xFFFFFFFF, offset, sealed, plain, self.header + footer)
             self._frames = self.decode_table(table, count, offset)
         return self._frames
@@ -185,32 +207,40 @@ class Sealed:
 # --- The repository ----------------------------------------------------------------------------------------------
 
 
+DataKey = collections.namedtuple("DataKey", "id sequence data fingerprint")
+
+
 class Repository:
     def __init__(self, root, key_file=None):
         self.root = root
         content = self.plain_document("repository.json")
         need(content["format"] == 1, "repository.json", f"format {content['format']}")
         self.id = content["repository"]
-        self.key_id = bytes.fromhex(content["key"])
-        recipient = "key-file" if key_file else "none"
-        name = f"keys/{content['key']}/{recipient}.json"
-        envelope = self.plain_document(name)
-        need(envelope["format"] == 1, name, f"format {envelope['format']}")
-        need(envelope["repository"] == self.id and envelope["key"] == content["key"], name, "of another repository or key")
-        need(envelope["recipient"] == recipient, name, "of another recipient")
-        secret = bytes.fromhex(envelope["wrapped"])
-        if key_file:
-            need(envelope["keyFile"] == key_file.id, name, f"wants key file {envelope['keyFile']}")
-            info = f"backupd envelope {self.id} {content['key']}"
-            try:
-                wrapping = AESGCM(derive(key_file.key, bytes.fromhex(envelope["salt"]), info))
-                secret = wrapping.decrypt(bytes(12), secret, b"")
-            except InvalidTag as error:
-                raise Refused(f"{name}: does not open with this key file") from error
-        need(len(secret) == 64, name, "not 64 bytes")
-        self.data_key, fingerprint_secret = secret[:32], secret[32:]
-        self.k1 = derive(fingerprint_secret, b"", "backupd fingerprint 1")
-        self.k2 = derive(fingerprint_secret, b"", "backupd fingerprint 2")
+        self.keys = {key.id: key for key in self.unlock(key_file)}
+        need(self.keys, "keys", f"no envelope for {'key file ' + key_file.id if key_file else 'none'}")
+        self.current = max(self.keys.values(), key=lambda key: key.sequence)
+        self.k1 = derive(self.current.fingerprint, b"", "backupd fingerprint 1")
+        self.k2 = derive(self.current.fingerprint, b"", "backupd fingerprint 2")
+
+    def unlock(self, key_file):
+        """Every data key with an envelope that this key file opens."""
+        recipient = f"key-file-{key_file.id}" if key_file else "none"
+        for key in self.names("keys"):
+            name = f"keys/{key}/{recipient}.json"
+            if not re.fullmatch(r"[0-9a-f]{32}", key) or not os.path.exists(os.path.join(self.root, name)):
+                continue
+            envelope = self.plain_document(name)
+            need(envelope["format"] == 1, name, f"format {envelope['format']}")
+            if envelope["repository"] != self.id:
+                continue  # left by a creation that was killed
+            need(envelope["key"] == key, name, "of another key")
+            need(envelope["recipient"] == recipient, name, "of another recipient")
+            secret = unwrap(envelope, key_file, name)
+            yield DataKey(bytes.fromhex(key), envelope["sequence"], secret[:32], secret[32:])
+
+    def data_key(self, id, name):
+        need(id in self.keys, name, f"sealed with data key {id.hex()}, which is not here")
+        return self.keys[id].data
 
     def open(self, name):
         return open(os.path.join(self.root, name), "rb")
@@ -221,23 +251,24 @@ class Repository:
         except FileNotFoundError:
             return []
 
-    def document(self, name, label):
+    def document(self, name):
         with self.open(name) as file:
             raw = file.read((1 << 20) + 1)
         need(len(raw) <= 1 << 20, name, "too large")
-        return split_document(raw, name, label)
+        return raw
 
     def plain_document(self, name):
-        content, digest = self.document(name, "sha256")
+        content, (digest,) = split_document(self.document(name), name, PLAIN_TAIL, 78)
         need(hashlib.sha256(content).digest() == digest, name, "check does not fit")
         return json.loads(content)
 
     def authentic_document(self, name):
-        content, digest = self.document(name, "hmac")
-        key = derive(self.data_key, b"", "backupd document")
-        code = hmac.new(key, name.encode() + b"\0" + content, hashlib.sha256).digest()
-        need(hmac.compare_digest(code, digest), name, "check does not fit")
-        return json.loads(content)
+        content, (key, code) = split_document(self.document(name), name, AUTHENTIC_TAIL, 117)
+        expected = document_code(self.data_key(key, name), name, content)
+        need(hmac.compare_digest(expected, code), name, "check does not fit")
+        document = json.loads(content)
+        need(document["format"] == 1, name, f"format {document['format']}")
+        return document
 
     def fingerprint(self, page):
         tag = AESGCM(self.k1).encrypt(bytes(12), b"", page)
@@ -268,9 +299,8 @@ class Backup:
     def __init__(self, repository, lineage, id):
         self.repository, self.lineage, self.id = repository, lineage, id
         self.manifest = Sealed(repository, 3, f"{lineage}/backups/{id}")
-        headers = list(self.manifest.of_role(HEADER))
-        need(len(headers) == 1, self.manifest.name, "not one header")
-        self.header = json.loads(headers[0])
+        self.header = json.loads(b"".join(self.manifest.of_role(HEADER)))
+        need(self.header["format"] == 1, self.manifest.name, f"header of format {self.header['format']}")
         _, cluster, identifier = lineage.split("/")
         names = (self.header["id"], self.header["cluster"], self.header["systemIdentifier"])
         need(names == (id, cluster, identifier), self.manifest.name, "manifest of another backup")
@@ -278,10 +308,12 @@ class Backup:
         self.plain = (None, None)
 
     def packs(self):
+        """Packs and metadata packs: name of the object, sealed bytes in use, size of the object."""
         for data in self.manifest.of_role(INDEX):
-            need(len(data) % 24 == 0, self.manifest.name, "list of packs")
-            for position in range(0, len(data), 24):
-                yield data[position : position + 16].hex(), struct.unpack_from("<Q", data, position + 16)[0]
+            need(len(data) % 32 == 0, self.manifest.name, "list of packs")
+            for id, live, size, kind, zero in struct.iter_unpack("<16sQIHH", data):
+                need(kind in (1, 2) and zero == 0, self.manifest.name, "list of packs")
+                yield f"{self.lineage}/{'packs' if kind == 1 else 'metadata'}/{id.hex()}", live, size
 
     def metadata_pack(self, id):
         if id not in self.metadata:
@@ -517,11 +549,35 @@ def read_segment(repository, lineage, segment, size):
         position = best[1]
 
 
+def clocks(repository, lineage, prefix):
+    """What an idle server's clock said: the documents, each compared with its name."""
+    for component in repository.names(prefix):
+        match = re.fullmatch(r"([0-9A-F]{16})-at-([0-9A-F]{16})", component)
+        if match:
+            name = f"{prefix}/{component}"
+            document = repository.authentic_document(name)
+            (clock,) = struct.unpack(">q", bytes.fromhex(match[2]))
+            told = (lsn(document["end"]), microseconds(document["clock"]), document["timeline"])
+            timeline = int(prefix[len(lineage) + 5 :][:8], 16)
+            need(told == (int(match[1], 16), clock, timeline), name, "another clock than its name says")
+            yield document
+
+
+def lsn(text):
+    high, low = text.split("/")
+    return int(high, 16) << 32 | int(low, 16)
+
+
+def microseconds(text):
+    time = datetime.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return (time - datetime.datetime(1970, 1, 1, tzinfo=datetime.timezone.utc)) // datetime.timedelta(microseconds=1)
+
+
 # --- Commands ----------------------------------------------------------------------------------------------------
 
 
 def command_list(repository):
-    print(f"repository {repository.id}, data key {repository.key_id.hex()}")
+    print(f"repository {repository.id}, data key {repository.current.id.hex()}")
     for backup in repository.backups():
         header = backup.header
         print(
@@ -546,8 +602,15 @@ def command_verify(repository):
             for id, frame, _, _ in backup.runs(entry):
                 if (id, frame.number) not in seen:
                     seen.add((id, frame.number))
-                    used[id] += frame.sealed
-        need(dict(backup.packs()) == dict(used), backup.id, "list of packs differs from the page maps")
+                    used[f"{backup.lineage}/packs/{id}"] += frame.sealed
+            if entry.map and entry.map[0] not in seen:
+                seen.add(entry.map[0])
+                pack = backup.metadata_pack(entry.map[0].hex())
+                used[pack.name] = sum(frame.sealed for frame in pack.frames)
+        listed = list(backup.packs())
+        for name, _, size in listed:
+            need(os.path.getsize(os.path.join(repository.root, name)) == size, name, "another size than listed")
+        need({name: live for name, live, _ in listed} == used, backup.id, "list of packs differs from the page maps")
         print(f"backup {backup.id}: all files whole, {len(used)} packs as listed")
 
 
@@ -582,6 +645,8 @@ def verify_wal(repository, lineage):
         for name in repository.names(prefix):
             if name.endswith(".partial"):
                 objects = [(6, path) for _, _, path in slices(repository, f"{prefix}/{name}")]
+                for clock in clocks(repository, lineage, f"{prefix}/{name}"):
+                    print(f"{name}: idle at {clock['end']}, clock {clock['clock']}")
             else:
                 objects = [(5, f"{prefix}/{name}")]
             for kind, path in objects:
@@ -596,34 +661,98 @@ def verify_wal(repository, lineage):
 
 def command_vectors():
     """Chapter 15."""
-    key_file, repository, key = bytes(range(32)), "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"
-    one = "0" * 31 + "1"
-    gap = f"clusters/main/7711138276018585222/gaps/{one}".encode()
-    pack = f"clusters/main/7711138276018585222/packs/{one}"
-    document_key = derive(bytes([0x11]) * 32, b"", "backupd document")
+    repository, key = "00112233445566778899aabbccddeeff", "ffeeddccbbaa99887766554433221100"
+    file, one, two = KeyFile.__new__(KeyFile), "0" * 31 + "1", "0" * 31 + "2"
+    file.key, file.id = bytes(range(32)), "d811b259"
+    data, lineage = bytes([0x11]) * 32, "clusters/main/7711138276018585222"
     prints = Repository.__new__(Repository)
     prints.k1 = derive(bytes([0x22]) * 32, b"", "backupd fingerprint 1")
     prints.k2 = derive(bytes([0x22]) * 32, b"", "backupd fingerprint 2")
     for found, wanted in [
-        (derive(key_file, b"", "backupd key file id")[:4], "d811b259"),
+        (derive(file.key, b"", "backupd key file id")[:4], file.id),
         (
-            derive(key_file, bytes([0x55]) * 32, f"backupd envelope {repository} {key}"),
+            derive(file.key, bytes([0x55]) * 32, f"backupd envelope {repository} {key}"),
             "272d6f8672038e660d962ae734658212ef3f3d2320889cf5a9881522fe7164ec",
         ),
         (
-            derive(bytes([0x11]) * 32, bytes([0x33]) * 32, f"backupd object pack {repository} {pack}"),
+            derive(data, bytes([0x33]) * 32, f"backupd object pack {repository} {lineage}/packs/{one}"),
             "e8cd9aa6e19f82ce9fc2eecf302bce1706774639770ae9526e85589b1bd932da",
         ),
         (hashlib.sha256(b'{"a":1}').digest(), "015abd7f5cc57a2dd94b7590f04ad8084273905ee33ec5cebeae62276a97f862"),
         (
-            hmac.new(document_key, gap + b'\0{"a":1}', hashlib.sha256).digest(),
+            document_code(data, f"{lineage}/gaps/{one}", b'{"a":1}'),
             "f581ffc55588c1b8fe7d9f8432203b71e03b36b17a8aeed7892a1e2a32207222",
         ),
         (prints.fingerprint(bytes(SLOT)), "18d6bee1a42f7098106eed76e992840c"),
         (struct.pack(">I", _slow_crc32c(0, b"123456789")), "e3069283"),
     ]:
         need(found.hex() == wanted, "vectors", f"{found.hex()}, not {wanted}")
+
+    wrapped = """5b1ea96f52121645f73c7e8e1ea9feed392974bd9c329fe34dca83524f05ad1d
+        80e0c2ce152dff3b307302a7af087107807b28aae648a949bfb6efc6320f7805 146614ec7643f428713a380b57367e4e"""
+    content = {"format": 1, "repository": repository, "key": key, "recipient": "key-file-d811b259", "sequence": 1}
+    content |= {"keyFile": file.id, "salt": "55" * 32, "wrapped": "".join(wrapped.split())}
+    with tempfile.TemporaryDirectory() as root:
+
+        def put(name, raw):
+            path = os.path.join(root, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "wb") as target:
+                target.write(raw)
+
+        def put_plain(name, content):
+            text = json.dumps(content).encode()
+            put(name, b'{"content":%b,"sha256":"%b"}\n' % (text, hashlib.sha256(text).hexdigest().encode()))
+
+        partial = f"{lineage}/wal/00000001/0000000100000016000000B3.partial"
+        put_plain("repository.json", {"format": 1, "repository": repository, "created": "2026-11-02T03:00:00Z"})
+        put_plain(f"keys/{key}/key-file-d811b259.json", content)
+        put(f"{partial}/00000016B374D848-at-00065F4257748C01", VECTOR_CLOCK)
+        put(f"{lineage}/wal/00000002.history", bytes.fromhex(VECTOR_HISTORY))
+        opened = Repository(root, file)
+        need(opened.current.data == data, "vectors", "another data key")
+        need(len(list(clocks(opened, lineage, partial))) == 1, "vectors", "no clock")
+        history = Sealed(opened, 7, f"{lineage}/wal/00000002.history")
+        text = b"".join(history.of_role(STREAM))
+        need(text == b"1\t16/B374D848\tno recovery target specified\n", "vectors", "another history")
+        history.close()
+
+    entry, _, end = Backup.decode_entry(bytes.fromhex(VECTOR_ENTRY), 0, "vectors")
+    wanted = ("base/5/2619", FILE, 0o600, 1793588400, 12288, 0xE3069283, "", (bytes.fromhex(two), 0, 28, 64))
+    need(entry == wanted and end * 2 == len("".join(VECTOR_ENTRY.split())), "vectors", "another entry")
+    index = decode_index(bytes.fromhex(VECTOR_INDEX), "vectors")
+    start, second = 0x16B3000000, 1793588400000000
+    need(index["entries"] == [(0, 748213, second, start + 0x60, start + 0xA0)], "vectors", "other transactions")
+    points = [(start + 0xA0, start + 0x108, second + 1, "before_migration")]
+    need(index["points"] == points and index["clock"] == second + 1, "vectors", "other restore points")
     print("vectors fit")
+
+
+VECTOR_CLOCK = (
+    b'{"content":{"clock":"2026-11-02T03:00:00.000001Z","end":"16/B374D848","format":1,"timeline":1},'
+    b'"key":"ffeeddccbbaa99887766554433221100",'
+    b'"hmac":"ba8520e0ad37dac821d92a5a1c4b334d38ad42bc2686f422e506a1f89992355f"}\n'
+)
+VECTOR_HISTORY = """
+    4241434b555044000100070000000000ffeeddccbbaa99887766554433221100
+    3333333333333333333333333333333333333333333333333333333333333333
+    89ad7bb46929a36b50b0a285685eb48d107d8bb6dce269573a8a85862770f47c
+    d608e71616dbe315acc2b82e454668051f6b65384860a9c525ef132c2140a338
+    54d0d75d
+    684bf6a397873d259220f30feb8a6dc9534538e6dc2822a0ecb8999b4ca09e2a
+    d98033d841a18efcd8
+    840000000000000029000000100000000100000000000000424b50445441494c
+"""
+VECTOR_ENTRY = """
+    0b00 626173652f352f32363139 01 00 8001 b0fce76a00000000 0030000000000000 839206e3 0000
+    40000000 00000000000000000000000000000002 00000000 1c000000
+"""
+VECTOR_INDEX = """
+    0100 0000 01000000 000000b316000000 000200b316000000 480100b316000000 480100b316000000 018c7457425f0600
+    01000000 01000000
+    00 c001 40 eaaa5b 80b0a4f7cad0af06
+    a0818098eb02 68 82b0a4f7cad0af06 10 6265666f72655f6d6967726174696f6e
+"""
 
 
 def main():
