@@ -56,7 +56,7 @@ import Testing
       for word in refusal.words { #expect("\(error)".contains(word), "\(word) in \(error)") }
       #expect(!"\(error)".contains(PostgresServer.password))
       // The WAL job tells the same, and keeps trying.
-      try Poll.until(.seconds(30), "the WAL job's error") {
+      try Poll.until(.seconds(30), "the WAL job's error", every: .milliseconds(100)) {
         try site.json("wal", "status")[0]["error"]["summary"].text != nil
       }
       #expect(!daemon.log.contains(PostgresServer.password))

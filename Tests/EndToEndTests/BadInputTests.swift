@@ -141,11 +141,15 @@ extension BackupSite {
           try site.succeed("status")
           try site.writeConfiguration(bad)
           daemon.program.signal(SIGHUP)
-          try Poll.until(.seconds(10), "exit status 3") { try site.backupctl("status").status == .exited(3) }
+          try Poll.until(.seconds(10), "exit status 3", every: .milliseconds(100)) {
+            try site.backupctl("status").status == .exited(3)
+          }
           try site.writeConfiguration(
             site.standardConfiguration.replacing("kind: physical,", with: "kind: physical, schedule: \"0 3 * * *\","))
           daemon.program.signal(SIGHUP)
-          try Poll.until(.seconds(10), "exit status 0") { try site.backupctl("status").succeeded }
+          try Poll.until(.seconds(10), "exit status 0", every: .milliseconds(100)) {
+            try site.backupctl("status").succeeded
+          }
           #expect(try site.json("jobs")[0]["schedule"].text == "0 3 * * *")
         }
       }

@@ -5,7 +5,7 @@ import Testing
 
 @Suite("A daemon that is killed", .serialized) struct CrashDaemonTests {
   @Test("goes on where it was: no gap in the WAL, no half backup") func survivesKills() throws {
-    try kill(version: 15, times: 5, scale: 4, seed: Programs.seed)
+    try kill(version: 15, times: 5, scale: 2, seed: Programs.seed)
   }
 
   @Test("goes on where it was, Soak: 30 kills", .enabled(if: Programs.isSoak), arguments: [15, 18])

@@ -76,13 +76,15 @@ struct CrashDiskTests {
     try server.psql(Self.noise)
     try server.psql("insert into ledger (written) values (clock_timestamp())")
     let wanted = try LSN(try server.psql("select pg_current_wal_flush_lsn()"))
-    try Poll.until(.seconds(60), "WAL landed up to \(wanted)") {
+    try Poll.until(.seconds(60), "WAL landed up to \(wanted)", every: .milliseconds(100)) {
       try LSN(try #require(try site.json("wal", "status")[0]["flushedLSN"].text)) >= wanted
     }
-    try Poll.until(.seconds(60), "the store's error told") {
+    try Poll.until(.seconds(60), "the store's error told", every: .milliseconds(100)) {
       try site.json("wal", "status")[0]["error"]["detail"].text?.contains("No space left on device") == true
     }
-    try Poll.until(.seconds(60), "a condition") { try site.backupctl("status").status == .exited(3) }
+    try Poll.until(.seconds(60), "a condition", every: .milliseconds(100)) {
+      try site.backupctl("status").status == .exited(3)
+    }
   }
 
   @Test("under the state directory: the daemon stays, and goes on without a gap") func state() throws {
@@ -96,7 +98,7 @@ struct CrashDiskTests {
             _ = try site.backup()
             try SmallDisk.filled(disk, leavingMegabytes: 1) {
               try server.psql(Self.noise)
-              try Poll.until(.seconds(60), "the error told") {
+              try Poll.until(.seconds(60), "the error told", every: .milliseconds(100)) {
                 try site.json("wal", "status")[0]["error"]["detail"].text?.contains("No space left on device") == true
               }
               // Where nothing can be recorded a run may fail; it must not take the daemon along.
@@ -104,7 +106,9 @@ struct CrashDiskTests {
               #expect(daemon.isRunning)
             }
             try site.waitUntilDurable(server)
-            try Poll.until(.seconds(60), "the end of all runs") { try !site.runs.contains { $0["outcome"].isNull } }
+            try Poll.until(.seconds(60), "the end of all runs", every: .milliseconds(100)) {
+              try !site.runs.contains { $0["outcome"].isNull }
+            }
             _ = try site.backup()
             try site.expectUnbrokenWAL()
             try server.psql("insert into ledger (written) values (clock_timestamp())")

@@ -18,7 +18,7 @@ extension BackupSite {
 
   /// Returns once pages of a live run are on their way to the store.
   func waitUntilCopying(_ run: String) throws {
-    try Poll.until(.seconds(60), "run \(run) copying") {
+    try Poll.until(.seconds(60), "run \(run) copying", every: .milliseconds(100)) {
       let found = try runs.first { $0["run"].text == run }
       if let outcome = found?["outcome"].text {
         throw EndToEndError.unexpected(
@@ -31,7 +31,7 @@ extension BackupSite {
   /// Returns a run once it has ended.
   func waitUntilEnded(_ run: String) throws -> JSON {
     var found = JSON.null
-    try Poll.until(.seconds(120), "the end of run \(run)") {
+    try Poll.until(.seconds(120), "the end of run \(run)", every: .milliseconds(100)) {
       found = try runs.first { $0["run"].text == run } ?? .null
       return found["outcome"].text != nil
     }

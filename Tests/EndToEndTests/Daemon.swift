@@ -155,7 +155,7 @@ extension BackupSite {
   /// Returns once every store holds all WAL that the server has written by now.
   func waitUntilDurable(_ server: PostgresServer, deadline: Duration = .seconds(60)) throws {
     let wanted = try LSN(try server.psql("select pg_current_wal_flush_lsn()"))
-    try Poll.until(deadline, "WAL up to \(wanted) in the store") {
+    try Poll.until(deadline, "WAL up to \(wanted) in the store", every: .milliseconds(100)) {
       let stores = try json("wal", "status")[0]["stores"].array ?? []
       return try !stores.isEmpty
         && stores.allSatisfy { try $0["durableLSN"].text.map { try LSN($0) >= wanted } ?? false }
@@ -235,7 +235,7 @@ extension BackupSite {
 
   /// Returns once `backupctl status` answers.
   func waitUntilReady(_ daemon: RunningDaemon, deadline: Duration = .seconds(30)) throws {
-    try Poll.until(deadline, "backupd answering") {
+    try Poll.until(deadline, "backupd answering", every: .milliseconds(50)) {
       guard daemon.isRunning else { throw EndToEndError.daemonEnded(daemon.log) }
       let status = try backupctl("status").status
       return status == .exited(0) || status == .exited(3)

@@ -2,17 +2,22 @@ internal import Glibc
 
 /// Asks again and again until an answer is yes or a deadline passes: for what gives no readiness signal.
 public enum Poll {
-  /// - Parameter what: What is waited for, for the message.
+  /// - Parameters:
+  ///   - what: What is waited for, for the message.
+  ///   - pause: The longest time between two askings: longer where asking is dear, such as by starting a program.
   /// - Throws: ``TestSupportError/deadlinePassed(what:after:standardError:)``, or what the condition throws.
-  public static func until(_ deadline: Duration, _ what: String, _ condition: () throws -> Bool) throws {
+  public static func until(
+    _ deadline: Duration, _ what: String, every pause: Duration = .milliseconds(20), _ condition: () throws -> Bool
+  ) throws {
+    let longest = UInt32(pause / .microseconds(1))
     let start = ContinuousClock.now
-    var pause: UInt32 = 500
+    var next: UInt32 = 500
     while try !condition() {
       guard ContinuousClock.now - start < deadline else {
         throw TestSupportError.deadlinePassed(what: what, after: deadline, standardError: "")
       }
-      usleep(pause)
-      pause = min(pause * 2, 20_000)
+      usleep(next)
+      next = min(next * 2, longest)
     }
   }
 
