@@ -57,7 +57,7 @@ public struct KeyEnvelope: Sendable, Codable {
       wrapped = BytesText.hexadecimal(dataKey.secretBytes())
     case .keyFile(let file):
       let salt = try Random.bytes(32)
-      let context = Self.context(repository, dataKey.id)
+      let context = Self.context(repository, dataKey.id, sequence)
       let cipher = try AESGCM(key: file.key.derive(salt: salt, info: context), for: .seal)
       let plain = dataKey.secretBytes()
       var sealed = [UInt8](repeating: 0, count: plain.count + AESGCM.tagSize)
@@ -72,8 +72,9 @@ public struct KeyEnvelope: Sendable, Codable {
     }
   }
 
-  private static func context(_ repository: RepositoryID, _ key: KeyID) -> String {
-    "backupd envelope \(repository) \(key)"
+  /// The sequence is in it, so that a store cannot make an older key the current one.
+  private static func context(_ repository: RepositoryID, _ key: KeyID, _ sequence: Int) -> String {
+    "backupd envelope \(repository) \(key) \(sequence)"
   }
 
   /// - Throws: ``KeyError`` where the key file is another one, or the envelope is damaged.
@@ -95,7 +96,7 @@ public struct KeyEnvelope: Sendable, Codable {
         throw KeyError.envelopeDamaged(name, reason: "Salt or wrapped key is missing or has a wrong length.")
       }
       guard keyFile == file.id else { throw KeyError.wrongKeyFile(file.path, repositoryWants: keyFile ?? "?") }
-      let cipher = try AESGCM(key: file.key.derive(salt: salt, info: Self.context(repository, key)), for: .open)
+      let cipher = try AESGCM(key: file.key.derive(salt: salt, info: Self.context(repository, key, sequence)), for: .open)
       var plain = [UInt8](repeating: 0, count: 64)
       do {
         try bytes.withUnsafeBytes { sealed in

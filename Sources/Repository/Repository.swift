@@ -261,6 +261,10 @@ public struct Repository: Sendable {
       do {
         let key = try CheckedDocument.keyID(of: bytes)
         guard let dataKey = keys.dataKey(key) else { throw RepositoryError.keyMissing(name, in: store.id, key) }
+        let format = try CheckedDocument.decodeAuthentic(Format.self, bytes, name: name.text, keys: dataKey).format
+        guard format == Self.formatVersion else {
+          throw RepositoryError.formatUnknown(name.text, store.id, found: format, known: Self.formatVersion)
+        }
         return try CheckedDocument.decodeAuthentic(type, bytes, name: name.text, keys: dataKey)
       } catch let failure as CheckedDocument.Failure {
         throw RepositoryError.damaged(name, in: store.id, reason: Self.reason(failure))

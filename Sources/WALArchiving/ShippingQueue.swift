@@ -117,6 +117,8 @@ final class ShippingQueue: Sendable {
     let isWanted = look { state -> Bool in
       state.open?.index.append(index)
       state.open?.flushed = lsn
+      // What the clock said was true of less WAL.
+      state.open?.clock = nil
       state.sample(lsn)
       return state.wanted.map { lsn >= $0 } ?? false
     }

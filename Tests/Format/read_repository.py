@@ -95,7 +95,7 @@ def unwrap(envelope, key_file, name):
     secret = bytes.fromhex(envelope["wrapped"])
     if key_file:
         need(envelope["keyFile"] == key_file.id, name, f"wants key file {envelope['keyFile']}")
-        info = f"backupd envelope {envelope['repository']} {envelope['key']}"
+        info = f"backupd envelope {envelope['repository']} {envelope['key']} {envelope['sequence']}"
         try:
             wrapping = AESGCM(derive(key_file.key, bytes.fromhex(envelope["salt"]), info))
             secret = wrapping.decrypt(bytes(12), secret, b"")
@@ -671,8 +671,8 @@ def command_vectors():
     for found, wanted in [
         (derive(file.key, b"", "backupd key file id")[:4], file.id),
         (
-            derive(file.key, bytes([0x55]) * 32, f"backupd envelope {repository} {key}"),
-            "272d6f8672038e660d962ae734658212ef3f3d2320889cf5a9881522fe7164ec",
+            derive(file.key, bytes([0x55]) * 32, f"backupd envelope {repository} {key} 1"),
+            "6c432e6fc9b1efa1a59bf65aec2c3549b51cd67743dfe277d76e15fbcebd1a71",
         ),
         (
             derive(data, bytes([0x33]) * 32, f"backupd object pack {repository} {lineage}/packs/{one}"),
@@ -688,8 +688,8 @@ def command_vectors():
     ]:
         need(found.hex() == wanted, "vectors", f"{found.hex()}, not {wanted}")
 
-    wrapped = """5b1ea96f52121645f73c7e8e1ea9feed392974bd9c329fe34dca83524f05ad1d
-        80e0c2ce152dff3b307302a7af087107807b28aae648a949bfb6efc6320f7805 146614ec7643f428713a380b57367e4e"""
+    wrapped = """df35ac4b99a0fbaf982a774428ac461c55375d346086535bf4a93a17b69039b4
+        64deb350f5d422bf3260b92b969d155aea79245a9146875e82b09a94f6616684 c41e0374281bf02aeb79936da3fedc1c"""
     content = {"format": 1, "repository": repository, "key": key, "recipient": "key-file-d811b259", "sequence": 1}
     content |= {"keyFile": file.id, "salt": "55" * 32, "wrapped": "".join(wrapped.split())}
     with tempfile.TemporaryDirectory() as root:

@@ -116,7 +116,7 @@ import Testing
       let header = fixture.header()
       var writer = ManifestWriter(repository: fixture.repository, lineage: fixture.lineage)
       writer.entriesInOneObject = 1000
-      writer.partSize = 300 << 10
+      writer.partSize = 100 << 10
       let objects = try writer.write(header, packs: [], files: table)
       #expect(objects.count >= 3 && objects.last?.0 == fixture.lineage.manifest(header.id))
       for (name, buffer) in objects { try fixture.replace(name, with: Array(buffer.bytes)) }

@@ -24,9 +24,9 @@ import Testing
     "backupd-key-1 d811b259 " + (0..<32).map { "0\(String($0, radix: 16))".suffix(2) }.joined()
 
   private static let wrapped = """
-    5b1ea96f52121645f73c7e8e1ea9feed392974bd9c329fe34dca83524f05ad1d\
-    80e0c2ce152dff3b307302a7af087107807b28aae648a949bfb6efc6320f7805\
-    146614ec7643f428713a380b57367e4e
+    df35ac4b99a0fbaf982a774428ac461c55375d346086535bf4a93a17b69039b4\
+    64deb350f5d422bf3260b92b969d155aea79245a9146875e82b09a94f6616684\
+    c41e0374281bf02aeb79936da3fedc1c
     """
   private static let clock = """
     {"content":{"clock":"2026-11-02T03:00:00.000001Z","end":"16/B374D848","format":1,"timeline":1},\
@@ -85,8 +85,8 @@ import Testing
     func hexadecimal(_ key: SymmetricKey) -> String { BytesText.hexadecimal(key.reveal()) }
     let salt = [UInt8](repeating: 0x55, count: 32)
     #expect(
-      hexadecimal(try keyFile.derive(salt: salt, info: "backupd envelope \(Self.repository) \(Self.key)"))
-        == "272d6f8672038e660d962ae734658212ef3f3d2320889cf5a9881522fe7164ec")
+      hexadecimal(try keyFile.derive(salt: salt, info: "backupd envelope \(Self.repository) \(Self.key) 1"))
+        == "6c432e6fc9b1efa1a59bf65aec2c3549b51cd67743dfe277d76e15fbcebd1a71")
     let object = try SealedFormat.key(
       Self.dataKey, salt: .init(repeating: 0x33, count: 32), kind: .pack,
       repository: RepositoryID(Self.repository), name: Self.lineage.pack(Self.pack))
