@@ -121,6 +121,18 @@ let package = Package(
         "BackupModel", "BlockingWork", "Compression", "Cryptography", "KeyManagement", "Repository", "Storage",
         "TestSupport",
       ]),
+    tests(
+      "BackupPipelineTests",
+      [
+        "BackupModel", "BackupPipeline", "BlockingWork", "Cryptography", "KeyManagement", "Postgres", "Repository",
+        "Storage", "TestSupport",
+      ]),
+    tests(
+      "JobsTests",
+      [
+        "BackupModel", "BlockingWork", "JobState", "Jobs", "KeyManagement", "Repository", "Scheduling", "Storage",
+        "TestSupport", logging,
+      ]),
     tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
     tests("SystemdTests", ["BackupModel", "Systemd", "TestSupport", logging]),

@@ -47,14 +47,17 @@ final class LandingDirectory: Sendable {
   }
 
   let path: String
-  private let lock: LockFile
+  private let lock: Mutex<LockFile?>
 
   init(_ path: String) throws {
     self.path = path
     try DurableFile.makeDirectory(path)
     guard let lock = try LockFile.tryLock(path + "/lock") else { throw WALArchivingError.landingInUse(path) }
-    self.lock = lock
+    self.lock = Mutex(lock)
   }
+
+  /// Lets the next archiver have the directory; nothing is written into it through this one any more.
+  func unlock() { lock.withLock { $0 = nil } }
 
   /// Forgets everything: for the WAL of one backup, where what an earlier one left is of no use.
   func empty() throws {

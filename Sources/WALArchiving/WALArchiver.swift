@@ -87,6 +87,8 @@ public final class WALArchiver: Sendable {
   /// - Note: Blocks; call it on a lane. Once only.
   public func run(_ cancellation: Cancellation) throws {
     let landing = try LandingDirectory(options.landingDirectory)
+    // A run that still waits for WAL or a status may hold this archiver long after: its successor needs the lock now.
+    defer { landing.unlock() }
     if options.slotLifetime == .temporary { try landing.empty() }
     var bodies: [@Sendable () throws -> Void] = [{ try self.receive(landing, cancellation) }]
     for _ in 0..<max(1, options.lanes) { bodies.append { try self.waitForShipper(cancellation).run(cancellation) } }
