@@ -173,14 +173,20 @@ import Testing
     try RepositoryFixture.run(stores: 2) { fixture in
       let (name, other) = (fixture.lineage.gap(.random()), fixture.lineage.gap(.random()))
       for store in fixture.repository.stores {
-        try fixture.repository.putDocument(["a": 1], name, in: store, cancellation: Cancellation())
+        try fixture.repository.putDocument(["a": 1, "format": 1], name, in: store, cancellation: Cancellation())
       }
-      #expect(try fixture.repository.readDocument([String: Int].self, name) == ["a": 1])
+      #expect(try fixture.repository.readDocument([String: Int].self, name) == ["a": 1, "format": 1])
       let bytes = try fixture.bytes(name)
       for store in 0...1 { try fixture.replace(other, store: store, with: bytes) }
       #expect(throws: RepositoryError.self) { try fixture.repository.readDocument([String: Int].self, other) }
       try fixture.replace(name, with: Array(bytes.dropLast()))
-      #expect(try fixture.repository.readDocument([String: Int].self, name) == ["a": 1])
+      #expect(try fixture.repository.readDocument([String: Int].self, name) == ["a": 1, "format": 1])
+      let newer = fixture.lineage.gap(.random())
+      try fixture.repository.putDocument(
+        ["a": 1, "format": 2], newer, in: fixture.repository.stores[0], cancellation: Cancellation())
+      #expect(throws: RepositoryError.self) {
+        try fixture.repository.readDocument([String: Int].self, newer)
+      }
     }
   }
 }
