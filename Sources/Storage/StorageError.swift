@@ -30,7 +30,7 @@ public enum StorageError: OperatorError {
   }
   public var hint: String? {
     switch self {
-    case .failed(_, _, _, let cause, _): cause.hint
+    case .failed(_, _, _, let cause, _): cause.hint ?? "Check that the store is there: mounted, reachable, not moved."
     default: nil
     }
   }

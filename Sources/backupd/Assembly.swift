@@ -73,12 +73,15 @@ struct Assembly {
     let summary = Self.summary(first)
     let socket = first.daemon.socket
     let signals = SignalStream([SIGTERM, SIGINT, SIGHUP])
+    let endSignals = signals.end
     logger.info(
       "backupd starts",
       metadata: ["version": "\(Backupd.version)", "configuration": "\(first.path)", "jobs": "\(first.jobs.count)"])
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await runner.run(jobs) }
       group.addTask {
+        // Nobody else ends the wait for a signal: without a socket the daemon stops, and says why.
+        defer { endSignals() }
         try await server.run {
           notifier.ready(status: summary)
           logger.info("ready", metadata: ["socket": "\(socket)"])

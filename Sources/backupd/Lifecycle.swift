@@ -4,11 +4,14 @@ import Glibc
 /// Signals as a stream. Handlers do nothing but count; all work happens in the task that reads the stream.
 struct SignalStream {
   let received: AsyncStream<Int32>
+  /// Ends the stream as a last signal would.
+  let end: @Sendable () -> Void
   private let sources: [any DispatchSourceSignal]
 
   init(_ signals: [Int32]) {
     let (stream, continuation) = AsyncStream.makeStream(of: Int32.self)
     received = stream
+    end = { continuation.finish() }
     sources = signals.map { number in
       // The default action would end the process before the source hears of it.
       signal(number, SIG_IGN)

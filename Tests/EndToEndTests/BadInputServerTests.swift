@@ -10,6 +10,8 @@ import Testing
     var password: String?
     var settings: [String: String] = [:]
     var words: [String]
+    /// Whether WAL streams all the same: the only sender is the WAL job's.
+    var streams = false
   }
 
   @Test("fails the run with what to do about it; nothing is written") func refusals() throws {
@@ -25,10 +27,12 @@ import Testing
           connection: server.connection, settings: ["wal_level": "minimal", "max_wal_senders": "0"],
           words: ["wal_level", "replica"]),
         Refusal(connection: server.connection, settings: ["max_wal_senders": "0"], words: ["max_wal_senders"]),
+        Refusal(
+          connection: server.connection, settings: ["max_wal_senders": "1"], words: ["max_wal_senders"], streams: true),
       ]
       try BackupSite.run(server, change: { $0.physical = ["retries: 0"] }) { site in
         for refusal in refusals { try expect(refusal, site, server) }
-        #expect(try site.objects("") == [])
+        #expect(try site.objects("packs") == [] && site.objects("backups") == [])
         try server.restart()
         try site.writeConfiguration(site.standardConfiguration)
         try site.withDaemon { _ in _ = try site.backup() }
@@ -49,12 +53,14 @@ import Testing
     try site.writeConfiguration(
       site.standardConfiguration.replacing("\"\(site.options.connection)\"", with: cluster))
     try site.withDaemon { daemon in
+      if refusal.streams { try site.waitUntilDurable(server) }
       let result = try site.backupctl("run", "physical")
       #expect(result.status == .exited(1), "\(refusal.words)")
       let error = try #require(try site.runs.last)["error"]
       site.expectThreeParts(error)
       for word in refusal.words { #expect("\(error)".contains(word), "\(word) in \(error)") }
       #expect(!"\(error)".contains(PostgresServer.password))
+      if refusal.streams { return }
       // The WAL job tells the same, and keeps trying.
       try Poll.until(.seconds(30), "the WAL job's error", every: .milliseconds(100)) {
         try site.json("wal", "status")[0]["error"]["summary"].text != nil

@@ -13,11 +13,11 @@ extension BackupSite {
     location: SourceLocation = #_sourceLocation
   ) throws -> ProgramResult {
     let result = try backupctl(arguments, as: user)
-    let what = arguments.joined(separator: " ")
-    #expect(result.status == .exited(status), "\(what): \(result.standardError)", sourceLocation: location)
-    for word in words {
-      #expect(result.standardError.contains(word), "\(what): \(result.standardError)", sourceLocation: location)
-    }
+    // A run that failed is shown on standard output, an error of the command itself on the other.
+    let said = result.standardOutput + result.standardError
+    let what = Comment(rawValue: "\(arguments.joined(separator: " ")): \(said)")
+    #expect(result.status == .exited(status), what, sourceLocation: location)
+    for word in words { #expect(said.contains(word), what, sourceLocation: location) }
     return result
   }
 
@@ -92,6 +92,40 @@ extension BackupSite {
     try site.writeConfiguration(good.replacing("path: \(site.store)}", with: "path: \(site.directory)/away}"))
     try site.expectDaemonRefused(1, saying: "No such file or directory", "away")
     try site.expectRefused(["backups"], 1, saying: "away", "HINT")
+    // What lies where the socket should be is not ours to remove.
+    try site.writeConfiguration(good.replacing(site.socket, with: site.configuration))
+    try site.expectDaemonRefused(1, saying: "cannot listen")
+    #expect(FileManager.default.fileExists(atPath: site.configuration))
+  }
+
+  @Test(
+    "in a store that cannot be written fails the run; it works again with the modes",
+    .enabled(if: ProgramUser.canSwitch))
+  func storeNotWritable() throws {
+    try PostgresServer.run { server in
+      try BackupSite.run(server, change: { $0.physical = ["retries: 0"] }) { site in
+        try site.withDaemon { _ in
+          try site.waitUntilDurable(server)
+          try Program.succeed("chmod", ["-R", "a-w", site.store])
+          try site.expectRefused(["run", "physical"], 1, saying: "could not write", "Permission denied", "HINT")
+          try site.expectRefused(["status"], 3)
+          try Program.succeed("chmod", ["-R", "u+w", site.store])
+          _ = try site.backup()
+          try site.waitUntilDurable(server)
+          try site.expectUnbrokenWAL()
+          try site.expectSoundBackups(atLeast: 1)
+          // Away altogether, as a disk that is not mounted.
+          try FileManager.default.moveItem(atPath: site.store, toPath: site.store + ".away")
+          try site.expectRefused(["run", "physical"], 1, saying: site.store, "No such file or directory", "HINT")
+          #expect(!FileManager.default.fileExists(atPath: site.store), "a store is never made where none is")
+          try FileManager.default.moveItem(atPath: site.store + ".away", toPath: site.store)
+          _ = try site.backup()
+          try Poll.until(.seconds(60), "no condition", every: .milliseconds(100)) {
+            try site.backupctl("status").succeeded
+          }
+        }
+      }
+    }
   }
 
   @Test("to restore, run, cancel and show is refused with what would have been right") func refusedCommands() throws {
@@ -120,6 +154,10 @@ extension BackupSite {
           try site.expectRefused(["cancel", "20201102T030000Z-kqzvtmhd"], 1, saying: "no live run", "HINT")
           try site.expectRefused(["show", "20201102T030000Z-kqzvtmhd"], 1, saying: "could not find", "HINT")
           try site.expectDaemonRefused(1, saying: "Another backupd is running")
+          // A state directory of its own does not let it take over the socket.
+          try site.writeConfiguration(site.standardConfiguration.replacing(site.state, with: site.state + "2"))
+          try site.expectDaemonRefused(1, saying: site.socket)
+          try site.succeed("status")
         }
       }
     }
