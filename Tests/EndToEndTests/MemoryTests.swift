@@ -31,7 +31,8 @@ private struct DaemonMemory {
           try site.backup()
           let after = try daemon.memory("VmRSS")
           let peak = try daemon.memory("VmHWM")
-          print("the daemon holds \(idle >> 10) KiB idle, \(after >> 10) KiB after a backup, \(peak >> 10) KiB at most")
+          Programs.note(
+            "the daemon holds \(idle >> 10) KiB idle, \(after >> 10) KiB after a backup, \(peak >> 10) KiB at most")
           return DaemonMemory(idle: idle, peak: peak)
         }
       }

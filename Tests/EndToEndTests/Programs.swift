@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import TestSupport
 
 /// The built programs that these tests drive.
@@ -11,6 +12,12 @@ enum Programs {
 
   /// Whether the long tests run at full size, as `scripts/soak.sh` asks.
   static var isSoak: Bool { ProcessInfo.processInfo.environment["BACKUPD_SOAK"] == "1" }
+
+  /// Tells whoever watches, at once: a test of an hour is watched through a pipe.
+  static func note(_ text: String) {
+    print(text)
+    fflush(nil)
+  }
 
   /// Where random choices begin; told by each test that makes them, so that a failure can be repeated.
   static var seed: UInt64 {

@@ -8,7 +8,7 @@ import Testing
     ])
   func exactRows(version: Int, kinds: [RandomRestores.Kind]) throws {
     let seed = Programs.seed
-    print("seed \(seed)")
+    Programs.note("seed \(seed)")
     try RandomRestores.run(
       version: version, size: .init(scale: 1, transactions: 300, clients: 2, kinds: kinds), seed: seed)
   }
@@ -19,7 +19,7 @@ import Testing
   @Test("gives exactly the rows committed at its target", arguments: [15, 18])
   func exactRows(version: Int) throws {
     let seed = Programs.seed
-    print("seed \(seed)")
+    Programs.note("seed \(seed)")
     var random = SeededGenerator(seed: seed)
     var kinds = (0..<20).map { RandomRestores.Kind.allCases[$0 % RandomRestores.Kind.allCases.count] }
     kinds.shuffle(using: &random)

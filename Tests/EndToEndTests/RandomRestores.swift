@@ -211,7 +211,7 @@ extension RandomRestores {
       #expect(checked.succeeded, "\(title): \(checked.standardOutput)\(checked.standardError)")
       return try LedgerRows(copy)
     }
-    print("PostgreSQL \(server.version), \(title): \(rows.rows.count) rows, copied in \(copied)")
+    Programs.note("PostgreSQL \(server.version), \(title): \(rows.rows.count) rows, copied in \(copied)")
     for path in [directory, moved] { try FileManager.default.removeItem(atPath: path) }
     return rows
   }
