@@ -77,6 +77,8 @@ struct Assembly {
     logger.info(
       "backupd starts",
       metadata: ["version": "\(Backupd.version)", "configuration": "\(first.path)", "jobs": "\(first.jobs.count)"])
+    // Before anybody can ask for one of them.
+    await runner.apply(jobs)
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await runner.run(jobs) }
       group.addTask {
