@@ -96,7 +96,8 @@ public struct KeyEnvelope: Sendable, Codable {
         throw KeyError.envelopeDamaged(name, reason: "Salt or wrapped key is missing or has a wrong length.")
       }
       guard keyFile == file.id else { throw KeyError.wrongKeyFile(file.path, repositoryWants: keyFile ?? "?") }
-      let cipher = try AESGCM(key: file.key.derive(salt: salt, info: Self.context(repository, key, sequence)), for: .open)
+      let cipher = try AESGCM(
+        key: file.key.derive(salt: salt, info: Self.context(repository, key, sequence)), for: .open)
       var plain = [UInt8](repeating: 0, count: 64)
       do {
         try bytes.withUnsafeBytes { sealed in
