@@ -92,9 +92,8 @@ let package = Package(
     .executableTarget(
       name: "backupd",
       dependencies: [
-        "BackupModel", "BlockingWork", "ControlProtocol", "ControlServer", "DaemonConfiguration", "DurableFiles",
-        "JobState",
-        "Jobs", "Repository", "RepositoryAccess", "Systemd", argumentParser, logging,
+        "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
+        "DurableFiles", "JobState", "Jobs", "Repository", "RepositoryAccess", "Systemd", argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(

@@ -15,3 +15,6 @@ extern char **backupd_environ __asm__("environ");
 
 /// This process's environment, to hand on. See environ(7).
 static inline char **backupd_environment(void) { return backupd_environ; }
+
+/// Sets a parameter of malloc. See mallopt(3) for the numbers; 1 where it was accepted.
+extern int backupd_mallopt(int parameter, int value) __asm__("mallopt");

@@ -54,6 +54,7 @@ struct Backupd: AsyncParsableCommand {
   }
 
   static func main() async {
+    HeapSettings.apply()
     do {
       var command = try parseAsRoot()
       if var command = command as? any AsyncParsableCommand {

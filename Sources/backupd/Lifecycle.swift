@@ -1,3 +1,4 @@
+import CLinux
 import Dispatch
 import Glibc
 
@@ -36,5 +37,24 @@ enum AdminGroup {
       throw DaemonError.groupMissing(name)
     }
     return entry.gr_gid
+  }
+}
+
+/// How the C library keeps memory that is free.
+enum HeapSettings {
+  private static let trimThreshold: Int32 = -1
+  private static let mmapThreshold: Int32 = -3
+  private static let maximumArenas: Int32 = -8
+
+  /// Hands large buffers back to the system when they are freed.
+  ///
+  /// By default malloc raises its threshold with each large buffer freed, up to 32 MiB, and keeps those that follow: a
+  /// daemon that sealed a few WAL segments would hold their memory until it ends. To be called before any thread begins.
+  /// - SeeAlso: `mallopt(3)`, `M_MMAP_THRESHOLD`: "dynamic adjustment".
+  static func apply() {
+    // Each is a matter of thrift alone: where one is refused, the daemon works as well.
+    _ = backupd_mallopt(mmapThreshold, 256 << 10)
+    _ = backupd_mallopt(trimThreshold, 1 << 20)
+    _ = backupd_mallopt(maximumArenas, 2)
   }
 }
