@@ -61,7 +61,9 @@ let package = Package(
     module("JobState", ["BackupModel", "DurableFiles"]),
     module(
       "Repository",
-      ["BackupModel", "BlockingWork", "Storage", "KeyManagement", "Cryptography", "Compression"]),
+      [
+        "BackupModel", "BlockingWork", "Storage", "KeyManagement", "Cryptography", "Compression", "DurableFiles",
+      ]),
 
     // Workflows. The two data paths never import each other.
     module(

@@ -40,10 +40,10 @@ struct BackupCrew {
         let worker = try BackupWriter.Worker(writer)
         while let frame = try filled.pop() {
           try cancellation.check()
-          inspector?.inspect(frame)
-          try worker.store(frame)
+          try worker.process(frame, check: inspector)
           try free.push(frame)
         }
+        try worker.finish()
         // The last worker to leave seals the packs that are open.
         let isLast = running.withLock {
           $0 -= 1

@@ -10,6 +10,8 @@ extension BaseBackupPipeline {
     var lineage: Lineage
     var header: ManifestHeader
     var configuration: ConfigurationFiles
+    var parent: ParentPages?
+    var caches: FingerprintCaches?
     var warnings: [ErrorReport]
     var walFacts: WALProofFacts {
       WALProofFacts(
@@ -34,8 +36,22 @@ extension BaseBackupPipeline {
     let configuration = try ConfigurationFiles.read(connection, facts)
     header.configurationFiles = configuration.settings
     header.warnings = configuration.warnings
-    return Prepared(
+    var prepared = Prepared(
       facts: facts, lineage: lineage, header: header, configuration: configuration, warnings: preflight.warnings)
+    try chooseParent(&prepared, cancellation)
+    return prepared
+  }
+
+  /// Finds what can be taken over from the newest backup, or from a run that did not end.
+  private func chooseParent(_ prepared: inout Prepared, _ cancellation: Cancellation) throws {
+    guard let directory = options.fingerprintDirectory else { return }
+    let caches = FingerprintCaches(repository, prepared.lineage, directory: directory)
+    let (pages, warnings) = try caches.parent(anew: options.full, cancellation: cancellation)
+    prepared.caches = caches
+    prepared.parent = pages
+    prepared.header.parent = pages?.parent
+    // They stay with the backup: "show" says why it is as large as it is.
+    prepared.header.warnings += warnings.map { $0.summary + ($0.detail.map { ": \($0)" } ?? "") }
   }
 
   /// A foreign cluster behind a known name would mix two histories.
@@ -49,9 +65,12 @@ extension BaseBackupPipeline {
 
   private func newHeader(_ lineage: Lineage) throws -> ManifestHeader {
     let newest = try BackupCatalog(repository).newest(lineage)
+    // A checkpoint has the id of a backup that did not come about; ours is newer than that, too.
+    let begun = try RunCheckpoint.list(repository, lineage).last?.backup
+    let last = max(newest?.id.started.seconds ?? 0, begun?.started.seconds ?? 0)
     // Never by the clock alone: ids rise with sequence numbers, also after the clock was set back.
     let started = Timestamp.now()
-    let idTime = max(started.seconds, (newest?.id.started.seconds ?? 0) + 1)
+    let idTime = max(started.seconds, last + 1)
     return ManifestHeader(
       id: BackupID(started: Timestamp(seconds: idTime)), cluster: options.cluster,
       systemIdentifier: lineage.systemIdentifier, kind: .physical, job: options.job, run: options.run,

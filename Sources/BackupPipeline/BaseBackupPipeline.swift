@@ -17,9 +17,14 @@ public struct BaseBackupPipeline: Sendable {
     public var compressionLevel: Int
     /// The server sends at most so much a second; nil: as much as it can.
     public var maximumRate: ByteCount?
+    /// Where the fingerprints of the newest backup are kept; nil stores every page.
+    public var fingerprintDirectory: String?
+    /// Store every page anew.
+    public var full: Bool
     public init(
       cluster: ClusterID, connection: String, job: JobID?, run: RunID?, workers: Int,
-      checkpoint: Checkpoint = .fast, compressionLevel: Int = 1, maximumRate: ByteCount? = nil
+      checkpoint: Checkpoint = .fast, compressionLevel: Int = 1, maximumRate: ByteCount? = nil,
+      fingerprintDirectory: String? = nil, full: Bool = false
     ) {
       self.cluster = cluster
       self.connection = connection
@@ -29,6 +34,8 @@ public struct BaseBackupPipeline: Sendable {
       self.checkpoint = checkpoint
       self.compressionLevel = compressionLevel
       self.maximumRate = maximumRate
+      self.fingerprintDirectory = fingerprintDirectory
+      self.full = full
     }
   }
   public enum Checkpoint: String, Sendable { case fast, spread }
@@ -93,7 +100,9 @@ public struct BaseBackupPipeline: Sendable {
     }
     clock.begin("copying")
     let writer = try BackupWriter(
-      repository: repository, lineage: prepared.lineage, level: options.compressionLevel, cancellation: cancellation)
+      repository: repository, lineage: prepared.lineage,
+      options: .init(level: options.compressionLevel, parent: prepared.parent, caches: prepared.caches),
+      cancellation: cancellation)
     do {
       var header = prepared.header
       try copy(stream, writer, prepared, &header, cancellation, clock)
@@ -112,6 +121,7 @@ public struct BaseBackupPipeline: Sendable {
     let crew = BackupCrew(writer: writer, workers: options.workers, cancellation: cancellation)
     let inspector = prepared.facts.dataChecksums ? PageInspector(start: stream.start.lsn) : nil
     let total = stream.tablespaces.reduce(Int64(0)) { $0 + ($1.size?.value ?? 0) }
+    if prepared.caches != nil { writer.leaveCheckpoints(header, expected: total) }
     let cluster = options.cluster
     let configuration = prepared.configuration
     let observe = self.observe
@@ -173,9 +183,10 @@ public struct BaseBackupPipeline: Sendable {
     }
     clock.begin("committing")
     header.finished = .now()
-    let (backup, failures) = try writer.commit(header, cancellation: cancellation)
-    let warnings = prepared.warnings + header.warnings.map { ErrorReport(summary: $0) }
-    return Result(backup: backup, failures: failures, phases: clock.finish(), warnings: warnings)
+    let committed = try writer.commit(header, cancellation: cancellation)
+    let warnings = prepared.warnings + header.warnings.map { ErrorReport(summary: $0) } + committed.warnings
+    return Result(
+      backup: committed.backup, failures: committed.failures, phases: clock.finish(), warnings: warnings)
   }
 
   /// The stream must hold what no restore can do without, and arrive as the server's own manifest says.

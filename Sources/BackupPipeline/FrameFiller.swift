@@ -34,7 +34,7 @@ struct FrameFiller: ~Copyable {
 
   /// - Parameter path: As in the manifest.
   mutating func begin(_ path: String) {
-    file = OpenFile(number: writer.beginFile(), path: path, firstBlock: RelationFile.firstBlock(path))
+    file = OpenFile(number: writer.beginFile(path), path: path, firstBlock: RelationFile.firstBlock(path))
   }
 
   mutating func append(_ bytes: UnsafeRawBufferPointer) throws {
@@ -60,13 +60,14 @@ struct FrameFiller: ~Copyable {
     file!.page += 1
     if let last = frame.pieces.indices.last, frame.pieces[last].file == file!.number {
       frame.pieces[last].count += 1
+      frame.pieces[last].byteCount += SealedFormat.slotSize
       return
     }
     writer.announcePiece(of: file!.number)
     frame.pieces.append(
       PageFrame.Piece(
         file: file!.number, path: file!.path, firstPage: page, slot: slot, count: 1,
-        firstBlock: file!.firstBlock.map { $0 &+ page }))
+        byteCount: SealedFormat.slotSize, firstBlock: file!.firstBlock.map { $0 &+ page }))
   }
 
   /// Closes the file begun last; its last page is padded with zeros in its slot.
@@ -81,12 +82,7 @@ struct FrameFiller: ~Copyable {
       let padding = SealedFormat.slotSize - inSlot
       (frame.base + position).initializeMemory(as: UInt8.self, repeating: 0, count: padding)
       position += padding
-    }
-    // A page of a relation that ends within a block has no checksum of its own.
-    if done.size % UInt64(SealedFormat.slotSize) != 0, let last = frame.pieces.indices.last,
-      frame.pieces[last].file == done.number
-    {
-      frame.pieces[last].lastIsShort = true
+      frame.pieces[frame.pieces.count - 1].byteCount -= padding
     }
     try writer.endFile(
       done.number,

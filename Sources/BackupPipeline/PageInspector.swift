@@ -4,8 +4,10 @@ internal import Postgres
 internal import Repository
 import Synchronization
 
-/// Verifies page checksums as frames pass, and remembers what did not fit.
-final class PageInspector: Sendable {
+/// Verifies the checksums of changed pages as frames pass, and remembers what did not fit.
+///
+/// An unchanged page was verified when it was stored.
+final class PageInspector: ChangedPageCheck {
   struct Suspect: Sendable, Hashable {
     var path: String
     var page: UInt32
@@ -20,19 +22,15 @@ final class PageInspector: Sendable {
   /// - Parameter start: The backup's start LSN.
   init(start: LSN) { self.start = start.value }
 
-  func inspect(_ frame: PageFrame) {
-    for piece in frame.pieces {
-      guard let firstBlock = piece.firstBlock else { continue }
-      let count = piece.lastIsShort ? piece.count - 1 : piece.count
-      for index in 0..<count {
-        let offset = (piece.slot + index) * SealedFormat.slotSize
-        let page = UnsafeRawBufferPointer(rebasing: frame.bytes[offset..<(offset + SealedFormat.slotSize)])
-        let block = firstBlock &+ UInt32(index)
-        if PageChecksum.verify(page, block: block, start: start) == .differs {
-          note(Suspect(path: piece.path, page: piece.firstPage + UInt32(index), block: block))
-        }
-      }
+  func check(_ frame: PageFrame, _ piece: PageFrame.Piece, _ index: Int) -> ChangedPageVerdict {
+    guard let firstBlock = piece.firstBlock else { return .asRead }
+    let block = firstBlock &+ UInt32(index)
+    if PageChecksum.verify(UnsafeRawBufferPointer(frame.slot(piece.slot + index)), block: block, start: start)
+      == .differs
+    {
+      note(Suspect(path: piece.path, page: piece.firstPage + UInt32(index), block: block))
     }
+    return .asRead
   }
 
   private func note(_ suspect: Suspect) {

@@ -19,11 +19,13 @@ public struct PhysicalJob: Sendable, Hashable {
   /// Threads that compress and seal.
   public var workers: Int
   public var maximumRate: ByteCount?
+  /// Store every page anew.
+  public var full: Bool
 
   public init(
     id: JobID, cluster: ClusterID, connection: Secret, schedule: CronExpression?, zone: TimeZoneRules,
     checkpoint: BackupCheckpoint, deadline: Duration?, retries: Int, missed: MissedRuns, workers: Int,
-    maximumRate: ByteCount?
+    maximumRate: ByteCount?, full: Bool = false
   ) {
     self.id = id
     self.cluster = cluster
@@ -36,6 +38,7 @@ public struct PhysicalJob: Sendable, Hashable {
     self.missed = missed
     self.workers = workers
     self.maximumRate = maximumRate
+    self.full = full
   }
 }
 

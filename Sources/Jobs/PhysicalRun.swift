@@ -16,6 +16,7 @@ struct PhysicalRun {
 
   private let repository: Repository
   private let landingDirectory: String
+  private let fingerprintDirectory: String
   private let run: LiveRun
   private let logger: Logger
   private var job: PhysicalJob { run.job }
@@ -23,6 +24,7 @@ struct PhysicalRun {
   init(_ runner: JobRunner, _ run: LiveRun) {
     repository = runner.repository
     landingDirectory = runner.options.stateDirectory + "/wal-temporary/\(run.job.cluster)"
+    fingerprintDirectory = runner.options.stateDirectory + "/fingerprints/\(run.job.cluster)"
     self.run = run
     logger = runner.logger
   }
@@ -88,7 +90,8 @@ struct PhysicalRun {
     let pipeline = BaseBackupPipeline(
       .init(
         cluster: job.cluster, connection: job.connection.revealText(), job: job.id, run: run.id, workers: job.workers,
-        checkpoint: job.checkpoint == .fast ? .fast : .spread, maximumRate: job.maximumRate),
+        checkpoint: job.checkpoint == .fast ? .fast : .spread, maximumRate: job.maximumRate,
+        fingerprintDirectory: fingerprintDirectory, full: job.full),
       repository: repository, wal: proof, observe: { [run] in run.progress($0) },
       notice: { [logger, run] in
         logger.notice("server says: \($0.summary)", metadata: ["run": "\(run.id)", "cluster": "\(run.job.cluster)"])

@@ -7,20 +7,33 @@ public final class BackupReader {
   public let repository: Repository
   public let lineage: Lineage
   public let header: ManifestHeader
+  private let kind: ObjectKind
+  private let manifestName: ObjectName
   private var openMetadata: (id: PackID, reader: SealedObjectReader)?
   private var openFrame: (pack: PackID, number: UInt32, bytes: [UInt8])?
 
   public init(_ repository: Repository, _ lineage: Lineage, _ id: BackupID) throws {
     self.repository = repository
     self.lineage = lineage
+    kind = .manifest
+    manifestName = lineage.manifest(id)
     header = try BackupCatalog(repository).readHeader(of: id, lineage)
   }
 
-  private var manifestName: ObjectName { lineage.manifest(header.id) }
+  /// A checkpoint: what a run had done when it was written. Nothing can be restored from it; files may lack pages.
+  public init(_ repository: Repository, _ lineage: Lineage, checkpoint: RunCheckpoint) throws {
+    self.repository = repository
+    self.lineage = lineage
+    kind = .checkpoint
+    manifestName = checkpoint.name(in: lineage)
+    header = try repository.read(.checkpoint, manifestName) {
+      try BackupCatalog.decodeHeader($0, checkpoint.backup, lineage)
+    }
+  }
 
   /// The packs this backup uses and the sealed bytes it uses of each.
   public func livePacks() throws -> [ManifestHeader.LivePack] {
-    try repository.read(.manifest, manifestName) { reader in
+    try repository.read(kind, manifestName) { reader in
       var packs: [ManifestHeader.LivePack] = []
       for frame in reader.frames where frame.role == .index {
         let bytes = try reader.read(frame)
@@ -52,7 +65,7 @@ public final class BackupReader {
         }
       }
     }
-    if header.parts.isEmpty { return try read(repository.read(.manifest, manifestName) { $0 }) }
+    if header.parts.isEmpty { return try read(repository.read(kind, manifestName) { $0 }) }
     for part in header.parts {
       try read(repository.read(.metadata, lineage.metadataPack(part)) { $0 })
     }
@@ -88,7 +101,7 @@ public final class BackupReader {
       var input = ByteReader(bytes)
       return try PageMap(decoding: &input)
     }
-    guard let map, map.covers(pages: file.pages) else {
+    guard let map, kind == .checkpoint ? map.isConsistent : map.covers(pages: file.pages) else {
       throw RepositoryError.damaged(
         name, in: openMetadata?.reader.store ?? repository.stores[0].id,
         reason: "The page map of \"\(file.path)\" does not describe the file.")

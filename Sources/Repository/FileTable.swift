@@ -48,6 +48,16 @@ public struct FileTable: Sendable {
     }
   }
 
+  /// Hands out the entries, in order once the table is sorted.
+  func forEach(_ body: (ManifestFile) throws -> Void) throws {
+    try bytes.bytes.withUnsafeBytes { all in
+      for offset in offsets {
+        var reader = ByteReader(UnsafeRawBufferPointer(rebasing: all[Int(offset)...]))
+        try body(try ManifestFile(decoding: &reader))
+      }
+    }
+  }
+
   /// Hands out encoded entries in order, several together, at most `limit` bytes at a time.
   func forEachBatch(limit: Int, _ body: (UnsafeRawBufferPointer) throws -> Void) throws {
     var batch = ByteWriter()

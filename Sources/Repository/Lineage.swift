@@ -17,6 +17,14 @@ public struct Lineage: Sendable, Hashable, CustomStringConvertible {
   public var walPrefix: String { prefix + "/wal" }
   public var gapsPrefix: String { prefix + "/gaps" }
 
+  public var packsPrefix: String { prefix + "/packs" }
+  public var metadataPrefix: String { prefix + "/metadata" }
+  public var checkpointsPrefix: String { prefix + "/checkpoints" }
+
+  /// `checkpoints/<backup-id>-<n>`, `n` from 1.
+  public func checkpoint(_ id: BackupID, _ number: Int) -> ObjectName {
+    ObjectName(composed: "\(checkpointsPrefix)/\(id)-\(number)")
+  }
   public func pack(_ id: PackID) -> ObjectName { ObjectName(composed: "\(prefix)/packs/\(id)") }
   public func metadataPack(_ id: PackID) -> ObjectName { ObjectName(composed: "\(prefix)/metadata/\(id)") }
   public func manifest(_ id: BackupID) -> ObjectName { ObjectName(composed: "\(backupsPrefix)/\(id)") }

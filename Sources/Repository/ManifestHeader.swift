@@ -91,6 +91,8 @@ public struct ManifestHeader: Sendable, Hashable, Codable {
   public var storedBytes: ByteCount
   public var pagesRead: UInt64
   public var pagesChanged: UInt64
+  /// Pages stored anew although they had not changed: their frames were mostly dead, or a store lacked their pack.
+  public var pagesRewritten: UInt64?
   public var damagedPages: [DamagedPage]
   public var warnings: [String]
   /// Metadata packs that carry on the body, in order, where the manifest outgrows one object.

@@ -16,15 +16,19 @@ struct ManifestWriter {
   static let batchSize = 96 << 10
   private static let packsPerFrame = SealedFormat.maximumFrame / ManifestHeader.LivePack.encodedSize
 
+  /// - Parameters:
+  ///   - kind: A manifest, or a checkpoint of the same form.
+  ///   - name: Of the root; nil stands for the manifest's.
   /// - Returns: Objects in the order in which they must be stored: the root is the last.
   func write(
-    _ header: ManifestHeader, packs: [ManifestHeader.LivePack], files: FileTable
+    _ header: ManifestHeader, as kind: ObjectKind = .manifest, _ name: ObjectName? = nil,
+    packs: [ManifestHeader.LivePack], files: FileTable
   ) throws -> [(ObjectName, SealedBuffer)] {
     var header = header
     let compressor = try ZstdCompressor(level: 3)
     let parts = try writeParts(files, &header, compressor)
-    let name = lineage.manifest(header.id)
-    let builder = try repository.makeBuilder(.manifest, name, buffer: SealedBuffer(capacity: 1 << 20))
+    let name = name ?? lineage.manifest(header.id)
+    let builder = try repository.makeBuilder(kind, name, buffer: SealedBuffer(capacity: 1 << 20))
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
     let json = Array(try encoder.encode(header))

@@ -12,11 +12,13 @@ final class PackSender: Sendable {
     let name: ObjectName
     let buffer: SealedBuffer
     let isPooled: Bool
+    let isCheckpoint: Bool
     private let left: Mutex<Int>
-    init(name: ObjectName, buffer: SealedBuffer, isPooled: Bool, stores: Int) {
+    init(name: ObjectName, buffer: SealedBuffer, isPooled: Bool, isCheckpoint: Bool, stores: Int) {
       self.name = name
       self.buffer = buffer
       self.isPooled = isPooled
+      self.isCheckpoint = isCheckpoint
       left = Mutex(stores)
     }
     /// Whether this was the last store.
@@ -32,6 +34,8 @@ final class PackSender: Sendable {
     var failures: [StoreID: ErrorReport] = [:]
     var storedBytes: Int64 = 0
     var written: [StoreID: [ObjectName]] = [:]
+    /// How many of these a checkpoint in that store refers to, or is.
+    var kept: [StoreID: Int] = [:]
   }
 
   private let stores: [RepositoryStore]
@@ -64,10 +68,13 @@ final class PackSender: Sendable {
   }
 
   /// Hands an object to every store's thread.
-  /// - Parameter pooled: Whether the buffer came from ``takeBuffer()`` and goes back there.
-  func send(_ name: ObjectName, _ buffer: SealedBuffer, pooled: Bool = true) throws {
-    state.withLock { $0.storedBytes += Int64(buffer.count) }
-    let outgoing = Outgoing(name: name, buffer: buffer, isPooled: pooled, stores: stores.count)
+  /// - Parameters:
+  ///   - pooled: Whether the buffer came from ``takeBuffer()`` and goes back there.
+  ///   - isCheckpoint: Once it is stored, what went before it is not taken back.
+  func send(_ name: ObjectName, _ buffer: SealedBuffer, pooled: Bool = true, isCheckpoint: Bool = false) throws {
+    if !isCheckpoint { state.withLock { $0.storedBytes += Int64(buffer.count) } }
+    let outgoing = Outgoing(
+      name: name, buffer: buffer, isPooled: pooled, isCheckpoint: isCheckpoint, stores: stores.count)
     for ring in rings { try ring.push(outgoing) }
   }
 
@@ -84,6 +91,7 @@ final class PackSender: Sendable {
         state.withLock { $0.written[store.id, default: []].append(outgoing.name) }
         do {
           try StoreWriter.put(outgoing.name, outgoing.buffer.bytes, in: store, cancellation: cancellation)
+          if outgoing.isCheckpoint { state.withLock { $0.kept[store.id] = $0.written[store.id]?.count } }
         } catch let error as CancellationError {
           throw error
         } catch {
@@ -105,9 +113,11 @@ final class PackSender: Sendable {
   /// A manifest that refers to what this store holds may be there: nothing is taken back from it.
   func keepWritten(in store: StoreID) { state.withLock { $0.written[store] = nil } }
 
-  /// Takes back what this run stored and no manifest refers to: a run that failed leaves the disk as it found it.
+  /// Takes back what this run stored and neither manifest nor checkpoint refers to.
   func removeWritten() {
-    for (store, names) in state.withLock({ $0.written }) {
+    let (written, kept) = state.withLock { ($0.written, $0.kept) }
+    for (store, all) in written {
+      let names = all.dropFirst(kept[store] ?? 0)
       guard let objects = stores.first(where: { $0.id == store })?.objects else { continue }
       // The run has failed already and its error is what the operator sees; what stays is unreferenced.
       for name in names { try? objects.delete(name) }

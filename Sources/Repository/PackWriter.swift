@@ -11,8 +11,7 @@ final class PackWriter: @unchecked Sendable {
   private let sender: PackSender
   private let lock = Mutex(())
   private var open: (id: PackID, builder: SealedObjectBuilder)?
-  private var live: UInt64 = 0
-  private var finished: [ManifestHeader.LivePack] = []
+  private var sizes: [PackID: UInt32] = [:]
 
   init(repository: Repository, lineage: Lineage, sender: PackSender) {
     self.repository = repository
@@ -38,22 +37,21 @@ final class PackWriter: @unchecked Sendable {
       let (id, builder) = open!
       let location = try builder.append(
         compressed: compressed, plainLength: plainLength, role: .pages, fingerprints: fingerprints)
-      live += UInt64(location.sealedLength)
       return (id, location)
     }
   }
 
+  /// Closes the open pack; a further frame opens another.
   func finish() throws { try lock.withLock { _ in try finishOpen() } }
 
   private func finishOpen() throws {
     guard let (id, builder) = open else { return }
     open = nil
     let buffer = try builder.finish()
-    finished.append(.init(pack: id, kind: .pack, size: UInt32(buffer.count), liveBytes: live))
-    live = 0
+    sizes[id] = UInt32(buffer.count)
     try sender.send(lineage.pack(id), buffer)
   }
 
-  /// The packs written, after ``finish()``.
-  var livePacks: [ManifestHeader.LivePack] { lock.withLock { _ in finished } }
+  /// The size of a pack this run wrote; nil while it is open.
+  func size(of pack: PackID) -> UInt32? { lock.withLock { _ in sizes[pack] } }
 }

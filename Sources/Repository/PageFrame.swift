@@ -4,7 +4,7 @@
 public final class PageFrame: @unchecked Sendable {
   /// Consecutive pages of one file in consecutive slots.
   public struct Piece: Sendable {
-    /// The number that ``BackupWriter/beginFile()`` gave.
+    /// The number that ``BackupWriter/beginFile(_:)`` gave.
     public var file: Int
     /// Its path, for messages.
     public var path: String
@@ -13,15 +13,22 @@ public final class PageFrame: @unchecked Sendable {
     public var count: Int
     /// Of a relation fork: the block number of the first page. Nil where pages carry no checksum.
     public var firstBlock: UInt32?
-    /// The last page ends before 8 KiB and is padded.
-    public var lastIsShort = false
-    public init(file: Int, path: String, firstPage: UInt32, slot: Int, count: Int, firstBlock: UInt32?) {
+    /// Bytes of content: the last page may be short, and is padded with zeros in its slot.
+    public var byteCount: Int
+    /// Whether the worker computes the checksum of these bytes.
+    public var checksums: Bool
+    public init(
+      file: Int, path: String, firstPage: UInt32, slot: Int, count: Int, byteCount: Int, firstBlock: UInt32?,
+      checksums: Bool = false
+    ) {
       self.file = file
       self.path = path
       self.firstPage = firstPage
       self.slot = slot
       self.count = count
+      self.byteCount = byteCount
       self.firstBlock = firstBlock
+      self.checksums = checksums
     }
   }
 
@@ -36,6 +43,10 @@ public final class PageFrame: @unchecked Sendable {
 
   public var bytes: UnsafeRawBufferPointer {
     UnsafeRawBufferPointer(start: base, count: slots * SealedFormat.slotSize)
+  }
+  /// The bytes of one slot.
+  public func slot(_ number: Int) -> UnsafeMutableRawBufferPointer {
+    UnsafeMutableRawBufferPointer(start: base + number * SealedFormat.slotSize, count: SealedFormat.slotSize)
   }
   public var isFull: Bool { slots == SealedFormat.slotsPerFrame }
 

@@ -52,6 +52,21 @@ public struct PageMap: Sendable, Hashable {
     return next == pages
   }
 
+  /// Whether the runs are in order, overlap nowhere and stay within their frames. They may leave pages out, as those of
+  /// a file that a checkpoint found half done.
+  public var isConsistent: Bool {
+    var next: UInt64 = 0
+    for run in runs {
+      guard UInt64(run.firstPage) >= next, run.count > 0, Int(run.frame) < frames.count else { return false }
+      let frame = frames[Int(run.frame)]
+      guard Int(frame.pack) < packs.count,
+        (UInt64(run.slot) + UInt64(run.count)) * UInt64(SealedFormat.slotSize) <= UInt64(frame.location.plainLength)
+      else { return false }
+      next = UInt64(run.firstPage) + UInt64(run.count)
+    }
+    return true
+  }
+
   /// Counts, then packs (16 bytes each), frames (20) and runs (16), integers little-endian.
   func encode(into writer: inout ByteWriter) {
     writer.append(UInt32(packs.count))
@@ -110,44 +125,5 @@ public struct PageMapReference: Sendable, Hashable {
     self.frame = frame
     self.offset = offset
     self.length = length
-  }
-}
-
-extension PageMap {
-  /// Assembles a map from runs that workers found in any order.
-  public struct Assembly: Sendable {
-    private var packIndex: [PackID: UInt32] = [:]
-    private var frameIndex: [FrameKey: UInt32] = [:]
-    private var map = PageMap()
-    private struct FrameKey: Hashable {
-      var pack: UInt32
-      var number: UInt32
-    }
-
-    public init() {}
-
-    public mutating func add(firstPage: UInt32, count: UInt32, slot: UInt32, pack: PackID, location: FrameLocation) {
-      let packNumber =
-        packIndex[pack]
-        ?? {
-          map.packs.append(pack)
-          packIndex[pack] = UInt32(map.packs.count - 1)
-          return UInt32(map.packs.count - 1)
-        }()
-      let key = FrameKey(pack: packNumber, number: location.number)
-      let frameNumber =
-        frameIndex[key]
-        ?? {
-          map.frames.append(Frame(pack: packNumber, location: location))
-          frameIndex[key] = UInt32(map.frames.count - 1)
-          return UInt32(map.frames.count - 1)
-        }()
-      map.runs.append(Run(firstPage: firstPage, count: count, frame: frameNumber, slot: slot))
-    }
-
-    public consuming func finish() -> PageMap {
-      map.runs.sort { $0.firstPage < $1.firstPage }
-      return map
-    }
   }
 }

@@ -18,6 +18,8 @@ public enum RepositoryError: OperatorError {
   case unavailable(ObjectName, [StoreID: ErrorReport])
   /// A path no manifest may hold: too long, or leading elsewhere.
   case entryInvalid(String)
+  /// Pages of a file have no place: a fault of this program that must not become a backup.
+  case filePagesMissing(String)
   /// The cluster was re-initialised, or the connection leads elsewhere.
   case systemIdentifierDiffers(ClusterID, repository: [SystemIdentifier], server: SystemIdentifier)
 
@@ -33,6 +35,7 @@ public enum RepositoryError: OperatorError {
     case .clusterMissing(let cluster): "could not find a backup of cluster \"\(cluster)\""
     case .unavailable(let name, _): "could not read \"\(name)\" from any store"
     case .entryInvalid(let path): "cannot store \"\(path.prefix(200))\""
+    case .filePagesMissing(let path): "cannot store \"\(path.prefix(200))\""
     case .systemIdentifierDiffers(let cluster, _, _):
       "cannot back up cluster \"\(cluster)\": it is not the one in the repository"
     }
@@ -57,6 +60,7 @@ public enum RepositoryError: OperatorError {
       causes.sorted { $0.key < $1.key }
         .map { "\($0.key): \($0.value.summary)" + ($0.value.detail.map { " (\($0))" } ?? "") }.joined(separator: "; ")
     case .entryInvalid: "Its path or link is too long, or does not stay below the data directory."
+    case .filePagesMissing: "Some of its pages were neither stored nor taken over. This is a fault of this program."
     case .systemIdentifierDiffers(_, let known, let server):
       "The repository holds system identifier \(known.map(\.description).joined(separator: ", ")); the server says \(server)."
     }
@@ -75,6 +79,7 @@ public enum RepositoryError: OperatorError {
       causes.sorted { $0.key < $1.key }.lazy.compactMap(\.value.hint).first
         ?? "Check that each store is mounted, under the path that \"repository.stores\" gives, and that it can be read."
     case .entryInvalid: nil
+    case .filePagesMissing: "Run the job again, and report this."
     case .systemIdentifierDiffers:
       "Check that the connection leads to the right server. If the cluster was re-initialised, configure it under a new name."
     }

@@ -39,13 +39,13 @@ final class WALShipper: Sendable {
     let queue = queue
     let handler = cancellation.addHandler { queue.changed.raise() }
     defer { cancellation.removeHandler(handler) }
-    let buffer = SealedBuffer(capacity: 1 << 20)
     while true {
       try cancellation.check()
       let before = queue.changed.value
       let (work, wait) = queue.next()
       if let (item, stores) = work {
-        try ship(item, to: stores, buffer, cancellation)
+        // Its own each time: it grows to the size of a sealed segment, which a lane that waits has no use for.
+        try ship(item, to: stores, SealedBuffer(capacity: 1 << 20), cancellation)
       } else {
         queue.changed.wait(after: before, for: wait)
       }

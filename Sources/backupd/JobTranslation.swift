@@ -18,7 +18,8 @@ enum JobTranslation {
             id: job.id, cluster: job.cluster, connection: connection, schedule: settings.schedule,
             zone: settings.timeZone, checkpoint: settings.checkpoint == .fast ? .fast : .spread,
             deadline: settings.deadline, retries: settings.retries, missed: settings.missed == .once ? .once : .skip,
-            workers: configuration.daemon.workers, maximumRate: settings.rate))
+            workers: configuration.daemon.workers, maximumRate: settings.rate,
+            full: settings.full))
       case .wal(let settings):
         set.wal.append(
           WALJob(

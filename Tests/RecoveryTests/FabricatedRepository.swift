@@ -44,7 +44,7 @@ struct FabricatedRepository {
   ) throws -> BackupID {
     let newest = try BackupCatalog(repository).newest(lineage)
     let cancellation = Cancellation()
-    let writer = try BackupWriter(repository: repository, lineage: lineage, level: 1, cancellation: cancellation)
+    let writer = try BackupWriter(repository: repository, lineage: lineage, cancellation: cancellation)
     let all = files.merging(tablespaces.map { ("pg_tblspc/\($0.key)/PG_15/1", Array("rows".utf8)) }) { $1 }
     func writeFiles() throws {
       let worker = try BackupWriter.Worker(writer)
@@ -59,6 +59,7 @@ struct FabricatedRepository {
       }
       for (path, bytes) in all { try store(path, .file, bytes, writer, worker) }
       for (path, bytes) in configuration { try store(path, .configuration, bytes, writer, worker) }
+      try worker.finish()
       try writer.finishPages()
     }
     try runAside({ try writer.runSender(0) }, writeFiles)
@@ -94,7 +95,7 @@ struct FabricatedRepository {
       path: path, kind: kind, mode: 0o600, modified: 0, size: UInt64(bytes.count),
       checksum: bytes.withUnsafeBytes { CRC32C.checksum($0) })
     guard !bytes.isEmpty else { return writer.add(entry) }
-    let number = writer.beginFile()
+    let number = writer.beginFile(path)
     let page = SealedFormat.slotSize
     let pages = (bytes.count + page - 1) / page
     var first = 0
@@ -108,10 +109,12 @@ struct FabricatedRepository {
         target.copyMemory(from: UnsafeRawBufferPointer(rebasing: source[(first * page)..<end]))
       }
       frame.pieces = [
-        .init(file: number, path: path, firstPage: UInt32(first), slot: 0, count: frame.slots, firstBlock: nil)
+        .init(
+          file: number, path: path, firstPage: UInt32(first), slot: 0, count: frame.slots,
+          byteCount: min(frame.slots * page, bytes.count - first * page), firstBlock: nil)
       ]
       writer.announcePiece(of: number)
-      try worker.store(frame)
+      try worker.process(frame)
       first += frame.slots
     }
     try writer.endFile(number, entry)

@@ -31,7 +31,8 @@ import Testing
       let writer = try fixture.store(contents)
       #expect(writer.sortFiles() == nil)
       #expect(writer.file("base/5/8193")?.size == 8193 && writer.file("base/5/none") == nil)
-      let (backup, failures) = try writer.commit(fixture.header(), cancellation: Cancellation())
+      let committed = try writer.commit(fixture.header(), cancellation: Cancellation())
+      let (backup, failures) = (committed.backup, committed.failures)
       #expect(failures.isEmpty && backup.missingStores.isEmpty)
       #expect(backup.totalBytes.value == contents.reduce(0) { $0 + Int64($1.size) })
       let packs = try fixture.files(below: fixture.lineage.prefix + "/packs")
@@ -53,31 +54,34 @@ import Testing
   func slotLimit() throws {
     try RepositoryFixture.run { fixture throws in
       let writer = try BackupWriter(
-        repository: fixture.repository, lineage: fixture.lineage, level: 1, cancellation: Cancellation())
+        repository: fixture.repository, lineage: fixture.lineage, cancellation: Cancellation())
       let pages = SealedFormat.maximumSlots + 64
       try runTogether(
         Cancellation(), label: "test",
         [
           {
             let worker = try BackupWriter.Worker(writer)
-            let number = writer.beginFile()
+            let number = writer.beginFile("z")
             let frame = PageFrame()
             frame.base.initializeMemory(as: UInt8.self, repeating: 0, count: SealedFormat.maximumFrame)
             for first in stride(from: 0, to: pages, by: 32) {
               writer.announcePiece(of: number)
               frame.slots = 32
               frame.pieces = [
-                .init(file: number, path: "z", firstPage: UInt32(first), slot: 0, count: 32, firstBlock: nil)
+                .init(
+                  file: number, path: "z", firstPage: UInt32(first), slot: 0, count: 32, byteCount: 32 * 8192,
+                  firstBlock: nil)
               ]
-              try worker.store(frame)
+              try worker.process(frame)
             }
             try writer.endFile(
               number, .init(path: "z", kind: .file, mode: 0o600, modified: 0, size: UInt64(pages) * 8192, checksum: 0))
+            try worker.finish()
             try writer.finishPages()
           }, { try writer.runSender(0) },
         ])
       #expect(writer.sortFiles() == nil)
-      let (backup, _) = try writer.commit(fixture.header(), cancellation: Cancellation())
+      let backup = try writer.commit(fixture.header(), cancellation: Cancellation()).backup
       let reader = try BackupCatalog(fixture.repository).open(backup.id)
       #expect(try reader.livePacks().filter { $0.kind == .pack }.count == 2)
       var packs = 0
@@ -135,7 +139,7 @@ import Testing
       #expect(writer.sortFiles() == nil)
       var header = fixture.header()
       header.damagedPages = (0..<10_000).map { DamagedPage(path: "base/16384/123456", block: $0) }
-      let (backup, _) = try writer.commit(header, cancellation: Cancellation())
+      let backup = try writer.commit(header, cancellation: Cancellation()).backup
       #expect(try BackupCatalog(fixture.repository).open(backup.id).header.damagedPages == header.damagedPages)
       try verify(fixture, backup.id, few)
     }
@@ -148,7 +152,8 @@ import Testing
       let contents = few + [Content(path: "base/5/large", size: 70_000_000)]
       let writer = try fixture.store(contents)
       #expect(writer.sortFiles() == nil)
-      let (backup, failures) = try writer.commit(fixture.header(), cancellation: Cancellation())
+      let committed = try writer.commit(fixture.header(), cancellation: Cancellation())
+      let (backup, failures) = (committed.backup, committed.failures)
       #expect(backup.stores.map(\.rawValue) == ["store0"] && backup.missingStores.map(\.rawValue) == ["store1"])
       #expect(failures.keys.map(\.rawValue) == ["store1"])
       #expect(try fixture.files(1, below: fixture.lineage.backupsPrefix).isEmpty)
@@ -188,7 +193,8 @@ import Testing
       let writer = try fixture.store(few, cancellation: cancellation)
       #expect(writer.sortFiles() == nil)
       fixture.stores[1].faults.withLock { $0.beforePut = { _ in cancellation.cancel() } }
-      let (backup, failures) = try writer.commit(fixture.header(), cancellation: cancellation)
+      let committed = try writer.commit(fixture.header(), cancellation: cancellation)
+      let (backup, failures) = (committed.backup, committed.failures)
       #expect(backup.stores.map(\.rawValue) == ["store0"] && failures.count == 1)
       try verify(fixture, backup.id, few)
     }
@@ -230,7 +236,7 @@ import Testing
     try RepositoryFixture.run(stores: 2) { fixture throws in
       let writer = try fixture.store(few)
       #expect(writer.sortFiles() == nil)
-      let (backup, _) = try writer.commit(fixture.header(), cancellation: Cancellation())
+      let backup = try writer.commit(fixture.header(), cancellation: Cancellation()).backup
       for file in try fixture.files(below: fixture.lineage.prefix) {
         let name = ObjectName(composed: fixture.lineage.prefix + "/" + file)
         let good = try fixture.bytes(name)

@@ -50,16 +50,18 @@ extension RepositoryFixture {
       frame = PageFrame()
     }
     for content in contents {
-      let number = writer.beginFile()
+      let number = writer.beginFile(content.path)
       for page in 0..<((content.size + 8191) / 8192) {
         if frame.isFull { try handOver() }
         if frame.pieces.last?.file == number {
           frame.pieces[frame.pieces.count - 1].count += 1
+          frame.pieces[frame.pieces.count - 1].byteCount += min(8192, content.size - page * 8192)
         } else {
           writer.announcePiece(of: number)
           frame.pieces.append(
             PageFrame.Piece(
-              file: number, path: content.path, firstPage: UInt32(page), slot: frame.slots, count: 1, firstBlock: nil))
+              file: number, path: content.path, firstPage: UInt32(page), slot: frame.slots, count: 1,
+              byteCount: min(8192, content.size - page * 8192), firstBlock: nil))
         }
         content.fill(page, UnsafeMutableRawBufferPointer(start: frame.base + frame.slots * 8192, count: 8192))
         frame.slots += 1
@@ -76,9 +78,11 @@ extension RepositoryFixture {
 
   /// Writes files through workers and senders, without a commit.
   func store(
-    _ contents: [Content], workers: Int = 2, cancellation: Cancellation = Cancellation()
+    _ contents: [Content], options: BackupWriter.Options = .init(), workers: Int = 2,
+    cancellation: Cancellation = Cancellation()
   ) throws -> BackupWriter {
-    let writer = try BackupWriter(repository: repository, lineage: lineage, level: 1, cancellation: cancellation)
+    let writer = try BackupWriter(
+      repository: repository, lineage: lineage, options: options, cancellation: cancellation)
     let filled = BoundedRing<PageFrame>(capacity: 4)
     cancellation.addHandler { filled.abort() }
     let left = Mutex(workers)
@@ -86,7 +90,8 @@ extension RepositoryFixture {
     for _ in 0..<workers {
       bodies.append {
         let worker = try BackupWriter.Worker(writer)
-        while let frame = try filled.pop() { try worker.store(frame) }
+        while let frame = try filled.pop() { try worker.process(frame) }
+        try worker.finish()
         let isLast = left.withLock {
           $0 -= 1
           return $0 == 0

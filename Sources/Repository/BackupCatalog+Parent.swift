@@ -1,0 +1,20 @@
+public import BackupModel
+internal import Storage
+
+extension BackupCatalog {
+  /// The backup whose pages the next one takes over: the newest that every store holds and that can be read.
+  /// - Throws: `StorageError` where a store does not answer.
+  public func parentCandidate(_ lineage: Lineage) throws -> BackupID? {
+    var holders: [BackupID: Int] = [:]
+    for store in repository.stores {
+      for object in try store.objects.list(below: lineage.backupsPrefix).objects {
+        if let id = try? BackupID(object.name.lastComponent) { holders[id, default: 0] += 1 }
+      }
+    }
+    for id in holders.filter({ $0.value == repository.stores.count }).keys.sorted().reversed() {
+      // One that is damaged is passed over; listing shows it.
+      if let header = try? readHeader(of: id, lineage), header.kind == .physical { return id }
+    }
+    return nil
+  }
+}

@@ -1,0 +1,32 @@
+public import BackupModel
+
+/// The fingerprint cache cannot be used. Nothing is lost: a backup without it stores every page.
+public enum FingerprintCacheError: OperatorError {
+  case missing(String)
+  case damaged(String, reason: String)
+  /// It describes another backup than the newest, or another repository.
+  case ofAnother(String, what: String)
+  /// Page maps and fingerprints do not describe the same pages.
+  case inconsistent(String, file: String)
+
+  public var summary: String {
+    switch self {
+    case .missing(let path): "could not find the fingerprint cache \"\(path)\""
+    case .damaged(let path, _): "cannot use the fingerprint cache \"\(path)\": it is damaged"
+    case .ofAnother(let path, _): "cannot use the fingerprint cache \"\(path)\": it is not the newest backup's"
+    case .inconsistent(let path, _): "cannot use the fingerprint cache \"\(path)\": it contradicts itself"
+    }
+  }
+  public var detail: String? {
+    switch self {
+    case .missing: nil
+    case .damaged(_, let reason): reason
+    case .ofAnother(_, let what): what
+    case .inconsistent(_, let file):
+      "Pages of \"\(file)\" have fingerprints there and no place. The cache was removed; the next run stores every page."
+    }
+  }
+  public var hint: String? {
+    "Run \"backupctl repository rebuild-cache\" to make it from the repository, or let the next backup store every page."
+  }
+}

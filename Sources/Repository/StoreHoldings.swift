@@ -1,0 +1,28 @@
+internal import BackupModel
+internal import Storage
+
+/// What the stores hold of a lineage's packs, from their own listings at a run's start.
+struct StoreHoldings: Sendable {
+  private var packs: [[PackID: Int64]] = []
+  private var metadata: [[PackID: Int64]] = []
+
+  /// - Throws: `StorageError` where a store does not answer.
+  init(_ repository: Repository, _ lineage: Lineage) throws {
+    for store in repository.stores {
+      packs.append(try Self.list(store, below: lineage.packsPrefix))
+      metadata.append(try Self.list(store, below: lineage.metadataPrefix))
+    }
+  }
+
+  private static func list(_ store: RepositoryStore, below prefix: String) throws -> [PackID: Int64] {
+    var sizes: [PackID: Int64] = [:]
+    for object in try store.objects.list(below: prefix).objects {
+      if let id = try? PackID(object.name.lastComponent) { sizes[id] = object.size }
+    }
+    return sizes
+  }
+
+  /// Whether every store has the pack, with this size.
+  func holds(pack: PackID, size: UInt32) -> Bool { packs.allSatisfy { $0[pack] == Int64(size) } }
+  func holds(metadata pack: PackID, size: UInt32) -> Bool { metadata.allSatisfy { $0[pack] == Int64(size) } }
+}
