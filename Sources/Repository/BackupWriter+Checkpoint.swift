@@ -25,6 +25,8 @@ extension BackupWriter {
   ///   - header: What is known of the backup.
   ///   - expected: Bytes the cluster has, about.
   public func leaveCheckpoints(_ header: ManifestHeader, expected: Int64) {
+    var header = header
+    header.parent = options.parent?.parent
     lock.withLock { _ in
       checkpoints = CheckpointState(
         header: header, interval: max(Self.shortestInterval, Int(clamping: expected / 16)))

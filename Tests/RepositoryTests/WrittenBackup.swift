@@ -10,6 +10,8 @@ import Synchronization
 struct Content: Sendable {
   var path: String
   var size: Int
+  /// Pages that were written again, and how often.
+  var edits: [Int: Int] = [:]
 
   /// Does not compress, and differs from page to page of a frame.
   private static let noise: [UInt8] = {
@@ -19,7 +21,8 @@ struct Content: Sendable {
 
   func fill(_ page: Int, _ buffer: UnsafeMutableRawBufferPointer) {
     let seed = path.utf8.reduce(7) { $0 &* 31 &+ Int($1) }
-    let offset = Int(UInt(bitPattern: seed &+ page &* 8192) % UInt(Self.noise.count - 8192))
+    let place = seed &+ page &* 8192 &+ (edits[page] ?? 0) &* 1_000_003
+    let offset = Int(UInt(bitPattern: place) % UInt(Self.noise.count - 8192))
     Self.noise.withUnsafeBytes {
       buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[offset..<(offset + 8192)]))
     }
@@ -79,10 +82,11 @@ extension RepositoryFixture {
   /// Writes files through workers and senders, without a commit.
   func store(
     _ contents: [Content], options: BackupWriter.Options = .init(), workers: Int = 2,
-    cancellation: Cancellation = Cancellation()
+    cancellation: Cancellation = Cancellation(), begin: (BackupWriter) -> Void = { _ in }
   ) throws -> BackupWriter {
     let writer = try BackupWriter(
       repository: repository, lineage: lineage, options: options, cancellation: cancellation)
+    begin(writer)
     let filled = BoundedRing<PageFrame>(capacity: 4)
     cancellation.addHandler { filled.abort() }
     let left = Mutex(workers)
