@@ -29,7 +29,9 @@ struct ShowCommand: ParsableCommand {
   private static func text(_ header: ManifestHeader, _ backup: Backup) -> String {
     let time = LocalTime()
     let stores = backup.stores.map(\.rawValue) + backup.missingStores.map { "\($0) MISSING" }
-    let pages = "\(header.pagesRead) read, \(header.pagesChanged) changed"
+    let rewritten = header.pagesRewritten ?? 0
+    let pages =
+      "\(header.pagesRead) read, \(header.pagesChanged) changed" + (rewritten > 0 ? ", \(rewritten) rewritten" : "")
     var rows = [
       ("backup", "\(backup.id)"),
       ("cluster", "\(backup.cluster), system identifier \(backup.systemIdentifier)"),

@@ -24,6 +24,7 @@ extension ManifestHeader {
       "run": run.json, "serverVersion": serverVersion.json, "walSegmentBytes": walSegmentBytes.json,
       "dataChecksums": dataChecksums.json, "source": source.json, "tablespaces": tablespaces.json,
       "fileCount": fileCount.json, "pagesRead": pagesRead.json, "pagesChanged": pagesChanged.json,
+      "pagesRewritten": (pagesRewritten ?? 0).json,
       "damagedPages": damagedPages.json, "warnings": warnings.json, "configurationFiles": configurationFiles.json,
     ]
     return .object(backup.fields.merging(more, uniquingKeysWith: { $1 }))
