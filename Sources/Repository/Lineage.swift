@@ -19,12 +19,14 @@ public struct Lineage: Sendable, Hashable, CustomStringConvertible {
 
   public var packsPrefix: String { prefix + "/packs" }
   public var metadataPrefix: String { prefix + "/metadata" }
+  public var damagePrefix: String { prefix + "/damage" }
   public var checkpointsPrefix: String { prefix + "/checkpoints" }
 
   /// `checkpoints/<backup-id>-<n>`, `n` from 1.
   public func checkpoint(_ id: BackupID, _ number: Int) -> ObjectName {
     ObjectName(composed: "\(checkpointsPrefix)/\(id)-\(number)")
   }
+  func damageMark(_ id: PackID) -> ObjectName { ObjectName(composed: "\(damagePrefix)/\(id)") }
   public func pack(_ id: PackID) -> ObjectName { ObjectName(composed: "\(prefix)/packs/\(id)") }
   public func metadataPack(_ id: PackID) -> ObjectName { ObjectName(composed: "\(prefix)/metadata/\(id)") }
   public func manifest(_ id: BackupID) -> ObjectName { ObjectName(composed: "\(backupsPrefix)/\(id)") }

@@ -1,7 +1,7 @@
 internal import BackupModel
 internal import Storage
 
-/// What the stores hold of a lineage's packs, from their own listings at a run's start.
+/// What the stores hold of a lineage's packs, from their own listings at a run's start, less what they mark as damaged.
 struct StoreHoldings: Sendable {
   private var packs: [[PackID: Int64]] = []
   private var metadata: [[PackID: Int64]] = []
@@ -9,8 +9,9 @@ struct StoreHoldings: Sendable {
   /// - Throws: `StorageError` where a store does not answer.
   init(_ repository: Repository, _ lineage: Lineage) throws {
     for store in repository.stores {
-      packs.append(try Self.list(store, below: lineage.packsPrefix))
-      metadata.append(try Self.list(store, below: lineage.metadataPrefix))
+      let damaged = try DamageMark.list(store, lineage)
+      packs.append(try Self.list(store, below: lineage.packsPrefix).filter { !damaged.contains($0.key) })
+      metadata.append(try Self.list(store, below: lineage.metadataPrefix).filter { !damaged.contains($0.key) })
     }
   }
 

@@ -7,7 +7,7 @@ import Synchronization
 ///
 /// Blocks; call it on a lane.
 public struct Verifier: Sendable {
-  private let repository: Repository
+  let repository: Repository
 
   public init(repository: Repository) { self.repository = repository }
 

@@ -1,5 +1,6 @@
 import ArgumentParser
 import BackupModel
+import BlockingWork
 import Repository
 
 struct VerifyCommand: ParsableCommand {
@@ -29,6 +30,7 @@ struct VerifyCommand: ParsableCommand {
         id, of: cluster, depth: full ? .full : .presence, workers: settings.daemon.workers, cancellation: cancellation
       ) { meter.update($0) }
       meter.finish()
+      mark(report, verifier, cancellation)
       reports.append(report)
       // Told as they come: reading all takes long.
       if !shared.json { Output.write(Self.text(report)) }
@@ -39,6 +41,19 @@ struct VerifyCommand: ParsableCommand {
       Output.write("there are no backups yet")
     }
     if !reports.allSatisfy(\.isSound) { throw ExitCode(ExitStatus.failed) }
+  }
+
+  /// Lets the next backup store anew what is damaged. Reading alone may be all this caller may do: then it is only said.
+  private func mark(_ report: VerifyReport, _ verifier: Verifier, _ cancellation: Cancellation) {
+    do {
+      try verifier.mark(report, cancellation: cancellation)
+    } catch {
+      ErrorOutput.print(
+        ErrorReport(
+          summary: "could not mark what is damaged in backup \"\(report.backup)\"",
+          detail: ErrorReport(error).description,
+          hint: "Run this as the daemon's user, so that the next backup stores anew what is damaged."))
+    }
   }
 
   /// Backups whose manifest cannot be read are among them: that is a finding.

@@ -92,7 +92,7 @@ final class BackupSeries {
       #expect(second.header.storedBytes.value < 60_000)
       history.append((second.backup.id, contents))
       contents[1].size = 8192 * 41
-      contents[0].size = 100 * 8192 - 1
+      contents[0].size = 100 * 8192 - 100
       contents[2].path = "base/5/4"
       let third = try series.take(contents)
       #expect(third.header.parent == second.backup.id)
@@ -180,6 +180,28 @@ final class BackupSeries {
       let report = try Verifier(repository: alone).verify(third.backup.id, depth: .full, cancellation: Cancellation())
       #expect(!report.damage.contains { !$0.reason.contains("WAL") }, "\(report.damage)")
       try series.compare(third.backup.id, contents)
+    }
+  }
+
+  @Test("stores anew what a verification found damaged")
+  func damagedPack() throws {
+    try RepositoryFixture.run { fixture throws in
+      let series = BackupSeries(fixture)
+      let contents = Self.contents
+      let first = try series.take(contents)
+      let pack = fixture.lineage.pack(try PackID(fixture.files(below: fixture.lineage.prefix + "/packs")[0]))
+      var bytes = try fixture.bytes(pack)
+      bytes[5000] ^= 1
+      try fixture.replace(pack, with: bytes)
+      #expect(try series.take(contents).header.storedBytes.value == 0, "nobody knows yet")
+      let verifier = Verifier(repository: fixture.repository)
+      let report = try verifier.verify(first.backup.id, depth: .full, cancellation: Cancellation())
+      #expect(report.damage.contains { $0.object == pack.text })
+      for _ in 0..<2 { try verifier.mark(report, cancellation: Cancellation()) }
+      let healed = try series.take(contents)
+      #expect(healed.header.pagesRewritten == healed.header.pagesRead && healed.header.pagesChanged == 0)
+      try series.compare(healed.backup.id, contents)
+      #expect(try series.take(contents).header.storedBytes.value == 0)
     }
   }
 

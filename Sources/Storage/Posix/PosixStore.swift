@@ -51,6 +51,7 @@ public struct PosixStore: ObjectStore {
 
   private func writeTemporary(_ temporary: String, _ bytes: UnsafeRawBufferPointer) throws(FileError) {
     let file = try Descriptor(opening: temporary, O_WRONLY | O_CREAT | O_EXCL, mode: Self.fileMode)
+    try give(temporary)
     try file.writeAll(bytes)
     try file.sync()
     // What was written is not read again soon; leave the page cache to the database.
@@ -59,8 +60,20 @@ public struct PosixStore: ObjectStore {
 
   private func makeDirectory(_ directory: String) throws(FileError) {
     if known.contains(directory) { return }
+    let isNew = !DurableFile.exists(directory)
+    if isNew, directory != root { try makeDirectory(DurableFile.parent(of: directory)) }
     try DurableFile.makeDirectory(directory, mode: Self.directoryMode)
+    if isNew { try give(directory) }
     known.insert(directory)
+  }
+
+  /// What root writes into another user's store is that user's: the daemon could not use it otherwise.
+  private func give(_ path: String) throws(FileError) {
+    guard geteuid() == 0 else { return }
+    var owner = stat()
+    guard stat(root, &owner) == 0 else { throw .last("stat", root) }
+    guard owner.st_uid != 0 else { return }
+    guard lchown(path, owner.st_uid, owner.st_gid) == 0 else { throw .last("change the owner of", path) }
   }
 
   public func size(of name: ObjectName) throws -> Int64? {
