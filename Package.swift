@@ -45,7 +45,7 @@ let package = Package(
 
     // Vocabulary and tools.
     module("BackupModel"),
-    module("BlockingWork", ["BackupModel"]),
+    module("BlockingWork", ["BackupModel", "CLinux"]),
     module("DurableFiles", ["BackupModel"]),
     module("Systemd", ["BackupModel", "CSystemd", logging]),
     module("Checksums", ["CChecksums"]),
@@ -68,7 +68,10 @@ let package = Package(
     // Workflows. The two data paths never import each other.
     module(
       "BackupPipeline",
-      ["BackupModel", "BlockingWork", "Checksums", "Cryptography", "Postgres", "Repository", "TarArchive"]),
+      [
+        "BackupModel", "BlockingWork", "Checksums", "Cryptography", "DurableFiles", "Postgres", "Repository",
+        "TarArchive",
+      ]),
     module("WALArchiving", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository", "Storage"]),
     module(
       "Recovery", ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Repository", "Storage"]),

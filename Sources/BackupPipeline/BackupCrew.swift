@@ -6,6 +6,7 @@ import Synchronization
 struct BackupCrew {
   let writer: BackupWriter
   let workers: Int
+  let share: HostShare
   let cancellation: Cancellation
 
   /// Runs until everything the reader brought is durable in the stores.
@@ -55,7 +56,7 @@ struct BackupCrew {
     for store in writer.repository.stores.indices {
       bodies.append { try writer.runSender(store) }
     }
-    try runTogether(cancellation, label: "backup", bodies)
+    try runTogether(cancellation, label: "backup", share: share, bodies)
     try cancellation.check()
     guard let value = result.withLock({ $0 }) else { throw CancellationError() }
     return value

@@ -10,6 +10,7 @@ extension BaseBackupPipeline {
     var lineage: Lineage
     var header: ManifestHeader
     var configuration: ConfigurationFiles
+    var access: Access
     var parent: ParentPages?
     var caches: FingerprintCaches?
     var warnings: [ErrorReport]
@@ -37,7 +38,8 @@ extension BaseBackupPipeline {
     header.configurationFiles = configuration.settings
     header.warnings = configuration.warnings
     var prepared = Prepared(
-      facts: facts, lineage: lineage, header: header, configuration: configuration, warnings: preflight.warnings)
+      facts: facts, lineage: lineage, header: header, configuration: configuration,
+      access: try chooseAccess(connection, facts), warnings: preflight.warnings)
     try chooseParent(&prepared, cancellation)
     return prepared
   }

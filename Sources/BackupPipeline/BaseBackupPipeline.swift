@@ -21,10 +21,16 @@ public struct BaseBackupPipeline: Sendable {
     public var fingerprintDirectory: String?
     /// Store every page anew.
     public var full: Bool
+    public var source: Source
+    /// The server's data directory on this host; nil where it is elsewhere.
+    public var dataDirectory: String?
+    /// Disks and processors serve everything else first.
+    public var isIdle: Bool
     public init(
       cluster: ClusterID, connection: String, job: JobID?, run: RunID?, workers: Int,
       checkpoint: Checkpoint = .fast, compressionLevel: Int = 1, maximumRate: ByteCount? = nil,
-      fingerprintDirectory: String? = nil, full: Bool = false
+      fingerprintDirectory: String? = nil, full: Bool = false, source: Source = .auto, dataDirectory: String? = nil,
+      isIdle: Bool = false
     ) {
       self.cluster = cluster
       self.connection = connection
@@ -36,9 +42,14 @@ public struct BaseBackupPipeline: Sendable {
       self.maximumRate = maximumRate
       self.fingerprintDirectory = fingerprintDirectory
       self.full = full
+      self.source = source
+      self.dataDirectory = dataDirectory
+      self.isIdle = isIdle
     }
   }
   public enum Checkpoint: String, Sendable { case fast, spread }
+  /// Where the files come from; `auto` reads them in place where that is possible.
+  public enum Source: String, Sendable { case auto, stream, direct }
 
   public struct Result: Sendable {
     public var backup: Backup
@@ -86,84 +97,49 @@ public struct BaseBackupPipeline: Sendable {
     defer { wal.end() }
     let held = try wal.begin(prepared.walFacts, cancellation: cancellation)
     clock.begin("checkpoint")
-    let connection = try ReplicationConnection(
-      options.connection, applicationName: "backupd backup", cancellation: cancellation,
-      observeNotice: observeNotice)
-    defer { connection.close() }
-    let stream = try connection.baseBackup(
-      .init(
-        label: "backupd \(prepared.header.id)", checkpoint: options.checkpoint == .fast ? .fast : .spread,
-        maximumRate: options.maximumRate))
-    guard held.lsn <= stream.start.lsn else {
-      throw PipelineError.walNotProven(
-        options.cluster, start: stream.start.lsn, stop: stream.start.lsn, proven: nil, cause: nil)
+    var header = prepared.header
+    switch prepared.access {
+    case .stream:
+      let stream = try openStream(header.id, cancellation)
+      try refuseUnheld(held.lsn, start: stream.start.lsn)
+      clock.begin("copying")
+      let copying = clock
+      return try write(prepared, &header, cancellation, &clock) { writer, header in
+        try copy(stream, writer, prepared, &header, cancellation, copying)
+      }
+    case .direct(let root, let identity):
+      let session = try openSession(header.id, cancellation)
+      try refuseUnheld(held.lsn, start: session.start)
+      clock.begin("copying")
+      return try write(prepared, &header, cancellation, &clock) { writer, header in
+        try copy(session, root, identity, writer, prepared, &header, cancellation)
+      }
     }
-    clock.begin("copying")
+  }
+
+  /// WAL that was not received from before the start on cannot be proven.
+  private func refuseUnheld(_ held: LSN, start: LSN) throws {
+    guard held <= start else {
+      throw PipelineError.walNotProven(options.cluster, start: start, stop: start, proven: nil, cause: nil)
+    }
+  }
+
+  /// Copies into a writer and commits; takes back what was stored where that fails.
+  private func write(
+    _ prepared: Prepared, _ header: inout ManifestHeader, _ cancellation: Cancellation, _ clock: inout PhaseClock,
+    copy: (BackupWriter, inout ManifestHeader) throws -> Void
+  ) throws -> Result {
     let writer = try BackupWriter(
       repository: repository, lineage: prepared.lineage,
       options: .init(level: options.compressionLevel, parent: prepared.parent, caches: prepared.caches),
       cancellation: cancellation)
     do {
-      var header = prepared.header
-      try copy(stream, writer, prepared, &header, cancellation, clock)
+      try copy(writer, &header)
       return try finish(writer, prepared, header, cancellation, &clock)
     } catch {
       writer.discard()
       throw error
     }
-  }
-
-  /// Reads the stream on one thread, stores frames on others, until all pages are in the stores.
-  private func copy(
-    _ stream: BaseBackupStream, _ writer: BackupWriter, _ prepared: Prepared, _ header: inout ManifestHeader,
-    _ cancellation: Cancellation, _ clock: PhaseClock
-  ) throws {
-    let crew = BackupCrew(writer: writer, workers: options.workers, cancellation: cancellation)
-    let inspector = prepared.facts.dataChecksums ? PageInspector(start: stream.start.lsn) : nil
-    let total = stream.tablespaces.reduce(Int64(0)) { $0 + ($1.size?.value ?? 0) }
-    if prepared.caches != nil { writer.leaveCheckpoints(header, expected: total) }
-    let cluster = options.cluster
-    let configuration = prepared.configuration
-    let observe = self.observe
-    let stop = try crew.run(inspector) { given in
-      var filler = given
-      try configuration.store(into: &filler)
-      var reader = StreamReader(cluster, writer, filler) { done in
-        observe(
-          RunProgress(phase: "copying", doneBytes: ByteCount(done), totalBytes: ByteCount(max(total, done))))
-      }
-      return try reader.read(stream, cancellation: cancellation)
-    }
-    header.timeline = stream.start.timeline
-    header.startLSN = stream.start.lsn
-    header.stopLSN = stop.lsn
-    header.tablespaces = stream.tablespaces.compactMap { space in
-      guard let oid = space.oid, let location = space.location else { return nil }
-      return .init(oid: oid, location: location)
-    }
-    guard stop.timeline == stream.start.timeline else {
-      throw PipelineError.timelineChanged(options.cluster, from: stream.start.timeline, to: stop.timeline)
-    }
-    if let inspector { try inspect(inspector, &header, cancellation) }
-  }
-
-  /// Suspect pages are read again through SQL; what still does not fit is recorded and warned of.
-  private func inspect(
-    _ inspector: PageInspector, _ header: inout ManifestHeader, _ cancellation: Cancellation
-  ) throws {
-    let (suspects, unlisted) = inspector.found
-    if suspects.isEmpty { return }
-    let connection = try Connection(
-      options.connection, applicationName: "backupd backup", cancellation: cancellation,
-      observeNotice: observeNotice)
-    defer { connection.close() }
-    header.damagedPages = try inspector.confirm(with: connection)
-    if header.damagedPages.isEmpty && unlisted == 0 { return }
-    let first = header.damagedPages.prefix(5).map { "\"\($0.path)\" block \($0.block)" }.joined(separator: ", ")
-    let count = header.damagedPages.count + unlisted
-    header.warnings.append(
-      "\(count) page\(count == 1 ? " has a wrong checksum" : "s have wrong checksums") on the server: \(first)"
-        + (count > 5 ? ", …" : ""))
   }
 
   private func finish(

@@ -17,19 +17,36 @@ struct FrameFiller: ~Copyable {
   }
 
   private let writer: BackupWriter
-  private let free: BoundedRing<PageFrame>
-  private let filled: BoundedRing<PageFrame>
+  /// Takes a full frame and gives an empty one.
+  private let exchange: (PageFrame) throws -> PageFrame
+  private let close: () -> Void
   private var frame: PageFrame
   /// Bytes used of the frame.
   private var position = 0
   private var file: OpenFile?
 
+  /// For workers on other threads.
   init(_ writer: BackupWriter, free: BoundedRing<PageFrame>, filled: BoundedRing<PageFrame>) throws {
     self.writer = writer
-    self.free = free
-    self.filled = filled
+    exchange = { full in
+      try filled.push(full)
+      guard let next = try free.pop() else { throw CancellationError() }
+      return next
+    }
+    close = { filled.close() }
     guard let frame = try free.pop() else { throw CancellationError() }
     self.frame = frame
+  }
+
+  /// For a worker on the same thread.
+  init(_ writer: BackupWriter, _ worker: BackupWriter.Worker) throws {
+    self.writer = writer
+    exchange = { full in
+      try worker.process(full)
+      return full
+    }
+    close = {}
+    frame = PageFrame()
   }
 
   /// - Parameter path: As in the manifest.
@@ -91,16 +108,20 @@ struct FrameFiller: ~Copyable {
     return (done.size, done.checksum.value)
   }
 
+  /// Hands over what there is, between two files.
+  mutating func flush() throws {
+    if position > 0 { try handOver() }
+  }
+
   /// Hands the last frame over and lets the workers end.
   mutating func finish() throws {
-    if position > 0 { try handOver() }
-    filled.close()
+    try flush()
+    close()
   }
 
   private mutating func handOver() throws {
     frame.slots = position / SealedFormat.slotSize
-    try filled.push(frame)
-    guard let next = try free.pop() else { throw CancellationError() }
+    let next = try exchange(frame)
     next.clear()
     frame = next
     position = 0

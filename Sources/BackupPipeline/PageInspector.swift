@@ -25,15 +25,18 @@ final class PageInspector: ChangedPageCheck {
   func check(_ frame: PageFrame, _ piece: PageFrame.Piece, _ index: Int) -> ChangedPageVerdict {
     guard let firstBlock = piece.firstBlock else { return .asRead }
     let block = firstBlock &+ UInt32(index)
-    if PageChecksum.verify(UnsafeRawBufferPointer(frame.slot(piece.slot + index)), block: block, start: start)
-      == .differs
-    {
+    if !fits(UnsafeRawBufferPointer(frame.slot(piece.slot + index)), block: block) {
       note(Suspect(path: piece.path, page: piece.firstPage + UInt32(index), block: block))
     }
     return .asRead
   }
 
-  private func note(_ suspect: Suspect) {
+  /// Whether a page can be what the server wrote: its checksum is right, or replay writes it again.
+  func fits(_ page: UnsafeRawBufferPointer, block: UInt32) -> Bool {
+    PageChecksum.verify(page, block: block, start: start) != .differs
+  }
+
+  func note(_ suspect: Suspect) {
     state.withLock { state in
       state.count += 1
       if state.suspects.count < Self.limit { state.suspects.append(suspect) }

@@ -32,20 +32,26 @@ public final class Lane: Sendable {
 ///
 /// The first that throws cancels the `cancellation` they share; its error is thrown when all have ended, so nothing
 /// outlives the call.
+/// - Parameter share: What they get of the host beside others.
 /// - Note: Blocks the calling thread, which must be a lane's.
 public func runTogether(
-  _ cancellation: Cancellation, label: String, _ bodies: [@Sendable () throws -> Void]
+  _ cancellation: Cancellation, label: String, share: HostShare = .equal, _ bodies: [@Sendable () throws -> Void]
 ) throws {
   let failure = FirstFailure()
   let group = DispatchGroup()
   for (number, body) in bodies.enumerated() {
-    DispatchQueue(label: "io.backupd.\(label)-\(number)").async(group: group) {
+    let work: @Sendable () -> Void = {
       do {
         try body()
       } catch {
         failure.record(error)
         cancellation.cancel()
       }
+    }
+    let name = "io.backupd.\(label)-\(number)"
+    switch share {
+    case .equal: DispatchQueue(label: name).async(group: group, execute: work)
+    case .leftOver: HostShare.runOnOwnThread(name, group, work)
     }
   }
   group.wait()

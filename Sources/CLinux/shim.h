@@ -18,3 +18,20 @@ static inline char **backupd_environment(void) { return backupd_environ; }
 
 /// Sets a parameter of malloc. See mallopt(3) for the numbers; 1 where it was accepted.
 extern int backupd_mallopt(int parameter, int value) __asm__("mallopt");
+
+extern long backupd_syscall(long number, long first, long second, long third) __asm__("syscall");
+extern int backupd_setpriority(unsigned which, unsigned who, int value) __asm__("setpriority");
+
+/// The calling thread from now on takes what others leave of processors (nice 19) and disks (idle class). See
+/// setpriority(2), ioprio_set(2); on Linux both are of a thread. 0 where both were taken.
+static inline int backupd_yield_to_others(void) {
+#if defined(__x86_64__)
+  const long ioprio_set = 251;
+#else
+  const long ioprio_set = 30; // the generic table, which aarch64 uses
+#endif
+  const int which_process = 0, idle_class = 3, class_shift = 13;
+  int nice = backupd_setpriority(0 /* PRIO_PROCESS */, 0, 19);
+  long disk = backupd_syscall(ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, which_process, (long)idle_class << class_shift);
+  return nice == 0 && disk == 0 ? 0 : -1;
+}

@@ -88,6 +88,7 @@ extension JobSettings {
         ("retries", "\(settings.retries)"), ("keep", settings.keep.map(Self.text)),
         ("checkpoint", settings.checkpoint.rawValue), ("source", settings.source.rawValue),
         ("rate", settings.rate?.description), ("full", "\(settings.full)"),
+        ("compression", "\(settings.compression)"), ("priority", settings.priority.rawValue),
       ]
     case .wal(let settings):
       return common + [

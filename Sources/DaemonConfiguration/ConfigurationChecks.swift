@@ -13,6 +13,7 @@ struct ConfigurationChecks {
     checkStores()
     checkDataDirectories()
     checkWALJobs()
+    checkSources()
   }
 
   private func checkStores() {
@@ -44,6 +45,17 @@ struct ConfigurationChecks {
       }
       for earlier in clusters[..<index] where earlier.value.dataDirectory == directory {
         cluster.place.report("has the same data-directory as cluster \"\(earlier.value.id)\"")
+      }
+    }
+  }
+
+  private func checkSources() {
+    for job in jobs {
+      guard case .physical(let settings) = job.value.kind, settings.source == .direct else { continue }
+      guard let cluster = clusters.first(where: { $0.value.id == job.value.cluster })?.value else { continue }
+      if cluster.dataDirectory == nil {
+        job.place.report(
+          "source: direct needs the data-directory of cluster \"\(cluster.id)\"", advice: "name it there, or use auto")
       }
     }
   }

@@ -48,7 +48,8 @@ enum ClusterKeys {
   )
   static let dataDirectory = Key(
     "data-directory", .absolutePath, .optional,
-    "The server's data directory where it is on this host; no store may lie inside it.")
+    "The server's data directory where it is on this host: backups read the files in place then. No store may lie inside it."
+  )
   static let password = Key(
     "password", .secret, .optional,
     "Where the role's password is kept: `{file: PATH}`, `{credential: NAME}` or `{environment: NAME}`. Without it libpq looks into its password file."
@@ -115,17 +116,26 @@ enum JobKeys {
     "checkpoint", .choice() as ValueType<CheckpointMode>, .standard("fast"),
     "`fast` begins at once; `spread` waits for a checkpoint that does not burden the server.")
   static let source = Key(
-    "source", .choice(refused: ["direct"]) as ValueType<BackupSource>, .standard("auto"),
-    "Where the files come from: `stream` over the replication protocol; `auto` takes the best this version has.")
+    "source", .choice() as ValueType<BackupSource>, .standard("auto"),
+    "Where the files come from: `stream` over the replication protocol; `direct` read in place, which is faster and needs the cluster's `data-directory` on this host and the right to read it; `auto` reads in place where it can."
+  )
   static let rate = Key(
-    "rate", .size("32KiB", "1GiB"), .optional, "The most the server sends per second.")
+    "rate", .rate("32KiB", "1GiB"), .optional,
+    "The most a run reads per second: `200MiB/s`; `200MiB` means the same.")
   static let full = Key(
     "full", .flag, .standard("false"), "Store every page anew instead of only the changed ones.")
+  static let compression = Key(
+    "compression", .count(1...19), .standard("1"),
+    "zstd's level. Higher ones take much longer and save little: pages are compressed in pieces of 256 KiB.")
+  static let priority = Key(
+    "priority", .choice() as ValueType<RunPriority>, .standard("normal"),
+    "`idle`: disks and processors serve everything else first.")
   static let physical = [
     schedule.declaration, timezone.declaration, missed.declaration, deadline.declaration, retries.declaration,
     keep.declaration, checkpoint.declaration, source.declaration, rate.declaration, full.declaration,
+    compression.declaration, priority.declaration,
   ]
-  static let physicalLater = ["jitter", "overlap", "compression", "stores"].map { KeyDeclaration.refused($0) }
+  static let physicalLater = ["jitter", "overlap", "stores"].map { KeyDeclaration.refused($0) }
 
   static let slot = Key(
     "slot", .slotName, .computed("`backupd_` and the cluster's name, `-` written `_`"),

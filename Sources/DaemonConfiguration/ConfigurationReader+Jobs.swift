@@ -65,9 +65,13 @@ extension ConfigurationReader {
     let source = reader.value(JobKeys.source)
     let rate = reader.value(JobKeys.rate)
     let full = reader.value(JobKeys.full)
-    guard let timeZone, let missed, let retries, let checkpoint, let source, let full else { return nil }
+    let compression = reader.value(JobKeys.compression)
+    let priority = reader.value(JobKeys.priority)
+    guard let timeZone, let missed, let retries, let checkpoint, let source, let full, let compression, let priority
+    else { return nil }
     return PhysicalSettings(
-      checkpoint: checkpoint, source: source, keep: keep, rate: rate, full: full, schedule: schedule,
+      checkpoint: checkpoint, source: source, keep: keep, rate: rate, full: full, compression: compression,
+      priority: priority, schedule: schedule,
       timeZone: timeZone, deadline: deadline, retries: retries, missed: missed)
   }
 

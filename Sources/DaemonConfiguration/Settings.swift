@@ -51,8 +51,11 @@ public struct StoreSettings: Sendable, Hashable {
 /// How the server gets to the checkpoint a backup begins with.
 public enum CheckpointMode: String, Sendable, Hashable, CaseIterable { case fast, spread }
 
+/// What a run gets of the host beside others: the same, or what they leave.
+public enum RunPriority: String, Sendable, Hashable, CaseIterable { case normal, idle }
+
 /// Where a physical backup reads the cluster's files.
-public enum BackupSource: String, Sendable, Hashable, CaseIterable { case auto, stream }
+public enum BackupSource: String, Sendable, Hashable, CaseIterable { case auto, stream, direct }
 
 /// What happens to runs that were due while the daemon was not running: one takes place for all, or none.
 public enum MissedRunPolicy: String, Sendable, Hashable, CaseIterable { case once, skip }
@@ -67,6 +70,9 @@ public struct PhysicalSettings: Sendable, Hashable {
   public var rate: ByteCount?
   /// Store every page anew.
   public var full: Bool
+  /// zstd's level.
+  public var compression: Int
+  public var priority: RunPriority
   public var schedule: CronExpression?
   /// The zone of the schedule.
   public var timeZone: TimeZoneRules

@@ -105,15 +105,27 @@ extension ValueType where Value == ByteCount {
   static func size(_ low: String, _ high: String) -> ValueType {
     ValueType(name: "size", range: "\(low) to \(high)") { place in
       guard let text = place.text(expected: "a size such as 32MiB") else { return nil }
-      do throws(FormatError) {
-        let value = try ByteCount(text)
-        if value >= (try ByteCount(low)), value <= (try ByteCount(high)) { return value }
-        place.report("\(text) is not between \(low) and \(high)")
-      } catch {
-        place.report(error.summary, advice: error.detail.map(lowerCased))
-      }
-      return nil
+      return bytes(text, low, high, place)
     }
+  }
+
+  /// Bytes a second: a size with or without `/s`.
+  static func rate(_ low: String, _ high: String) -> ValueType {
+    ValueType(name: "rate", range: "\(low)/s to \(high)/s") { place in
+      guard let text = place.text(expected: "a rate such as 200MiB/s") else { return nil }
+      return bytes(text.hasSuffix("/s") ? String(text.dropLast(2)) : text, low, high, place)
+    }
+  }
+
+  private static func bytes(_ text: String, _ low: String, _ high: String, _ place: Place) -> ByteCount? {
+    do throws(FormatError) {
+      let value = try ByteCount(text)
+      if value >= (try ByteCount(low)), value <= (try ByteCount(high)) { return value }
+      place.report("\(text) is not between \(low) and \(high)")
+    } catch {
+      place.report(error.summary, advice: error.detail.map(lowerCased))
+    }
+    return nil
   }
 }
 

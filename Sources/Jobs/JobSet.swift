@@ -21,11 +21,19 @@ public struct PhysicalJob: Sendable, Hashable {
   public var maximumRate: ByteCount?
   /// Store every page anew.
   public var full: Bool
+  public var source: BackupSourceChoice
+  /// The server's data directory on this host.
+  public var dataDirectory: String?
+  /// zstd's.
+  public var compressionLevel: Int
+  /// Everything else on the host comes first.
+  public var isIdle: Bool
 
   public init(
     id: JobID, cluster: ClusterID, connection: Secret, schedule: CronExpression?, zone: TimeZoneRules,
     checkpoint: BackupCheckpoint, deadline: Duration?, retries: Int, missed: MissedRuns, workers: Int,
-    maximumRate: ByteCount?, full: Bool = false
+    maximumRate: ByteCount?, full: Bool = false, source: BackupSourceChoice = .auto, dataDirectory: String? = nil,
+    compressionLevel: Int = 1, isIdle: Bool = false
   ) {
     self.id = id
     self.cluster = cluster
@@ -39,8 +47,15 @@ public struct PhysicalJob: Sendable, Hashable {
     self.workers = workers
     self.maximumRate = maximumRate
     self.full = full
+    self.source = source
+    self.dataDirectory = dataDirectory
+    self.compressionLevel = compressionLevel
+    self.isIdle = isIdle
   }
 }
+
+/// Where the files come from: over the replication protocol, or read in place.
+public enum BackupSourceChoice: String, Sendable, Hashable { case auto, stream, direct }
 
 public enum BackupCheckpoint: Sendable, Hashable { case fast, spread }
 

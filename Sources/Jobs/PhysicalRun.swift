@@ -90,8 +90,11 @@ struct PhysicalRun {
     let pipeline = BaseBackupPipeline(
       .init(
         cluster: job.cluster, connection: job.connection.revealText(), job: job.id, run: run.id, workers: job.workers,
-        checkpoint: job.checkpoint == .fast ? .fast : .spread, maximumRate: job.maximumRate,
-        fingerprintDirectory: fingerprintDirectory, full: job.full),
+        checkpoint: job.checkpoint == .fast ? .fast : .spread, compressionLevel: job.compressionLevel,
+        maximumRate: job.maximumRate,
+        fingerprintDirectory: fingerprintDirectory, full: job.full,
+        source: .init(rawValue: job.source.rawValue) ?? .auto, dataDirectory: job.dataDirectory,
+        isIdle: job.isIdle),
       repository: repository, wal: proof, observe: { [run] in run.progress($0) },
       notice: { [logger, run] in
         logger.notice("server says: \($0.summary)", metadata: ["run": "\(run.id)", "cluster": "\(run.job.cluster)"])

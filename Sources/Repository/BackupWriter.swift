@@ -79,8 +79,10 @@ public final class BackupWriter: @unchecked Sendable {
   }
 
   /// Announces a piece of a file: the file is not complete before a worker has processed it.
-  public func announcePiece(of number: Int) {
-    lock.withLock { _ in openFiles[number]!.pendingPieces += 1 }
+  public func announcePiece(of number: Int) { announcePieces(of: number, count: 1) }
+
+  public func announcePieces(of number: Int, count: Int) {
+    lock.withLock { _ in openFiles[number]!.pendingPieces += count }
   }
 
   /// A file that vanished before a piece of it was announced.

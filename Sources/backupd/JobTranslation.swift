@@ -19,7 +19,9 @@ enum JobTranslation {
             zone: settings.timeZone, checkpoint: settings.checkpoint == .fast ? .fast : .spread,
             deadline: settings.deadline, retries: settings.retries, missed: settings.missed == .once ? .once : .skip,
             workers: configuration.daemon.workers, maximumRate: settings.rate,
-            full: settings.full))
+            full: settings.full, source: BackupSourceChoice(rawValue: settings.source.rawValue) ?? .auto,
+            dataDirectory: cluster.dataDirectory, compressionLevel: settings.compression,
+            isIdle: settings.priority == .idle))
       case .wal(let settings):
         set.wal.append(
           WALJob(

@@ -58,7 +58,7 @@ enum Sample {
           keep: {span: 30d, count: 7}
           checkpoint: spread
           source: stream
-          rate: 100MB
+          rate: 100MB/s
           full: true
       """
     let configuration = try Sample.parse(text)
@@ -252,7 +252,7 @@ enum Sample {
       (Sample.job("slot: x"), ["f:8:39: jobs.j.slot: does not apply to jobs of kind physical"]),
       (
         Sample.job("source: direct"),
-        ["f:8:47: jobs.j.source: \"direct\" is not supported by this version; use auto or stream"]
+        ["f:8:6: jobs.j: source: direct needs the data-directory of cluster \"oauth\"; name it there, or use auto"]
       ),
       (
         Sample.job("deadline: 90"),

@@ -58,7 +58,7 @@ import Testing
       try site.json("show", id).keys
         == Self.backup.union([
           "run", "serverVersion", "walSegmentBytes", "dataChecksums", "source", "fileCount", "pagesRead",
-          "pagesChanged", "tablespaces", "damagedPages", "configurationFiles", "warnings",
+          "pagesChanged", "pagesRewritten", "tablespaces", "damagedPages", "configurationFiles", "warnings",
         ]))
     let verified = try #require(try site.json("verify", "--full").array)
     #expect(
