@@ -128,7 +128,8 @@ let package = Package(
     tests(
       "BackupPipelineTests",
       [
-        "BackupModel", "BackupPipeline", "BlockingWork", "Cryptography", "KeyManagement", "Postgres", "Repository",
+        "BackupModel", "BackupPipeline", "BlockingWork", "Cryptography", "DurableFiles", "KeyManagement", "Postgres",
+        "Repository",
         "Storage", "TestSupport",
       ]),
     tests(

@@ -21,8 +21,10 @@ import Testing
     return target
   }
 
-  @Test("holds every file of the cluster, its tablespaces and its configuration from elsewhere", arguments: [15, 18])
-  func holdsEverything(version: Int) throws {
+  @Test(
+    "holds every file of the cluster, its tablespaces and its configuration from elsewhere",
+    arguments: [15, 18], [BaseBackupPipeline.Source.stream, .direct])
+  func holdsEverything(version: Int, source: BaseBackupPipeline.Source) throws {
     try PostgresServer.run(version: version) { server in
       try PipelineFixture.run { fixture in
         let location = try server.createTablespace("fast")
@@ -40,7 +42,7 @@ import Testing
         try server.start(options: options)
         let wal = AssumedWAL()
         let phases = Mutex<[String]>([])
-        let result = try fixture.backUp(server, wal: wal) { progress in
+        let result = try fixture.backUp(server, wal: wal, source: source) { progress in
           phases.withLock { if $0.last != progress.phase { $0.append(progress.phase) } }
         }
         #expect(result.warnings.isEmpty && result.failures.isEmpty && wal.ended.withLock { $0 } == 1)
@@ -48,6 +50,7 @@ import Testing
           phases.withLock { $0 }
             == ["preparing", "checkpoint", "copying", "checking", "proving WAL", "committing"])
         let header = try BackupCatalog(fixture.repository).open(result.backup.id).header
+        #expect(header.source == source.rawValue)
         #expect(header.sequence == 1 && header.serverVersion / 10000 == version && header.dataChecksums)
         #expect(header.startLSN < header.stopLSN && header.tablespaces.map(\.location) == [location])
         #expect(header.configurationFiles["config_file"] == options["config_file"])
@@ -71,8 +74,10 @@ import Testing
     }
   }
 
-  @Test("names a page that is damaged on the server, and is made all the same", arguments: [15, 18])
-  func damagedPage(version: Int) throws {
+  @Test(
+    "names a page that is damaged on the server, and is made all the same",
+    arguments: [15, 18], [BaseBackupPipeline.Source.stream, .direct])
+  func damagedPage(version: Int, source: BaseBackupPipeline.Source) throws {
     try PostgresServer.run(version: version) { server in
       try PipelineFixture.run { fixture in
         try server.psql(
@@ -84,7 +89,7 @@ import Testing
         try handle.write(contentsOf: Data([0x5A]))
         try handle.close()
         try server.start()
-        let result = try fixture.backUp(server)
+        let result = try fixture.backUp(server, source: source)
         let header = try BackupCatalog(fixture.repository).open(result.backup.id).header
         #expect(header.damagedPages == [DamagedPage(path: relation, block: 3)])
         #expect(result.warnings.contains { $0.summary.contains(relation) && $0.summary.contains("block 3") })

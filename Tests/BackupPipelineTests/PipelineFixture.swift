@@ -44,12 +44,15 @@ struct PipelineFixture {
 
   func backUp(
     _ server: PostgresServer, wal: AssumedWAL = AssumedWAL(), cancellation: Cancellation = Cancellation(),
-    maximumRate: ByteCount? = nil, observe: @escaping @Sendable (RunProgress) -> Void = { _ in }
+    maximumRate: ByteCount? = nil, source: BaseBackupPipeline.Source = .stream, incremental: Bool = false,
+    isIdle: Bool = false, observe: @escaping @Sendable (RunProgress) -> Void = { _ in }
   ) throws -> BaseBackupPipeline.Result {
     let pipeline = BaseBackupPipeline(
       .init(
         cluster: cluster, connection: server.connection, job: JobID(unchecked: "nightly"), run: nil, workers: 2,
-        maximumRate: maximumRate), repository: repository, wal: wal, observe: observe)
+        maximumRate: maximumRate, fingerprintDirectory: incremental ? directory + "/fingerprints" : nil, source: source,
+        dataDirectory: source == .stream ? nil : server.dataDirectory, isIdle: isIdle), repository: repository,
+      wal: wal, observe: observe)
     defer { precondition(wal.began.withLock { $0 } <= wal.ended.withLock { $0 }, "the WAL proof was not ended") }
     return try pipeline.run(cancellation: cancellation)
   }
