@@ -60,7 +60,7 @@ public enum PipelineError: OperatorError {
       "Correct \"data-directory\" and the daemon's right to read it, or set \"source: stream\" or \"auto\"."
     case .controlFileTorn: "Run \"pg_controldata\" on the data directory; if it complains too, the disk is failing."
     case .serverManifestMalformed: "Report this with the server's version."
-    case .timelineChanged: "The server was promoted meanwhile; run the job again."
+    case .timelineChanged: "The server, or the one it follows, was promoted meanwhile; run the job again."
     case .walNotProven(_, _, _, _, let cause):
       cause?.hint ?? "Run \"backupctl wal status\" to see why WAL does not arrive."
     }

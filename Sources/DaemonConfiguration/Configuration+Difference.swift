@@ -60,7 +60,10 @@ extension DaemonSettings {
 
 extension ClusterSettings {
   fileprivate var facts: Configuration.Facts {
-    [("connection", connection), ("data-directory", dataDirectory), ("password", password?.description)]
+    [
+      ("connection", connection), ("standby", standby), ("data-directory", dataDirectory),
+      ("password", password?.description),
+    ]
   }
 }
 

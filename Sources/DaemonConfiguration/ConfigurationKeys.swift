@@ -48,7 +48,11 @@ enum ClusterKeys {
   )
   static let dataDirectory = Key(
     "data-directory", .absolutePath, .optional,
-    "The server's data directory where it is on this host: backups read the files in place then. No store may lie inside it."
+    "The server's data directory where it is on this host, of `standby` where that is named: backups read the files in place then. No store may lie inside it."
+  )
+  static let standby = Key(
+    "standby", .connection, .optional,
+    "How to reach a standby that physical backups are taken from, with the same password; WAL still comes from `connection`. Name the standby as `connection` instead to take both from it."
   )
   static let password = Key(
     "password", .secret, .optional,
@@ -56,7 +60,7 @@ enum ClusterKeys {
   )
   static let section = Section(
     path: "clusters.<cluster>", sentence: "A PostgreSQL cluster, under a name of your choice. At least one.",
-    keys: [connection.declaration, dataDirectory.declaration, password.declaration])
+    keys: [connection.declaration, standby.declaration, dataDirectory.declaration, password.declaration])
 }
 
 enum RepositoryKeys {

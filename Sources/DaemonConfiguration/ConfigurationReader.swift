@@ -61,10 +61,12 @@ struct ConfigurationReader {
       guard let reader = MappingReader(place, keys: ClusterKeys.section.keys) else { return nil }
       let dataDirectory = reader.value(ClusterKeys.dataDirectory)
       let password = reader.value(ClusterKeys.password)
+      let standby = reader.value(ClusterKeys.standby)
       // A cluster whose connection is wrong still exists: jobs that name it are not dangling.
       let connection = reader.value(ClusterKeys.connection) ?? ""
       return Placed(
-        value: ClusterSettings(id: id, connection: connection, dataDirectory: dataDirectory, password: password),
+        value: ClusterSettings(
+          id: id, connection: connection, standby: standby, dataDirectory: dataDirectory, password: password),
         place: place)
     }
   }

@@ -19,6 +19,8 @@ public struct ClusterSettings: Sendable, Hashable {
   public var id: ClusterID
   /// A connection string of libpq, without a password.
   public var connection: String
+  /// Where physical backups are taken from instead.
+  public var standby: String?
   public var dataDirectory: String?
   public var password: SecretSource?
 }

@@ -7,6 +7,8 @@ public struct PhysicalJob: Sendable, Hashable {
   public var cluster: ClusterID
   /// libpq's, the password with it.
   public var connection: Secret
+  /// Where the WAL comes from while the cluster has no job for it; differs where backups are a standby's.
+  public var walConnection: Secret
   /// Nil: only by hand.
   public var schedule: CronExpression?
   public var zone: TimeZoneRules
@@ -30,7 +32,8 @@ public struct PhysicalJob: Sendable, Hashable {
   public var isIdle: Bool
 
   public init(
-    id: JobID, cluster: ClusterID, connection: Secret, schedule: CronExpression?, zone: TimeZoneRules,
+    id: JobID, cluster: ClusterID, connection: Secret, walConnection: Secret? = nil, schedule: CronExpression?,
+    zone: TimeZoneRules,
     checkpoint: BackupCheckpoint, deadline: Duration?, retries: Int, missed: MissedRuns, workers: Int,
     maximumRate: ByteCount?, full: Bool = false, source: BackupSourceChoice = .auto, dataDirectory: String? = nil,
     compressionLevel: Int = 1, isIdle: Bool = false
@@ -38,6 +41,7 @@ public struct PhysicalJob: Sendable, Hashable {
     self.id = id
     self.cluster = cluster
     self.connection = connection
+    self.walConnection = walConnection ?? connection
     self.schedule = schedule
     self.zone = zone
     self.checkpoint = checkpoint

@@ -111,7 +111,7 @@ struct PhysicalRun {
   private func temporaryProof() -> TemporaryArchiverProof {
     let archiver = WALArchiver(
       .init(
-        cluster: job.cluster, connection: job.connection.revealText(), slot: temporarySlot, slotLifetime: .temporary,
+        cluster: job.cluster, connection: job.walConnection.revealText(), slot: temporarySlot, slotLifetime: .temporary,
         landingDirectory: landingDirectory),
       repository: repository)
     return TemporaryArchiverProof(archiver, cluster: job.cluster)

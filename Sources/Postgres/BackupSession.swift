@@ -7,6 +7,8 @@ public import BackupModel
 public final class BackupSession {
   /// What the server says at the end.
   public struct Stop: Sendable, Hashable {
+    /// Where it began.
+    public var timeline: TimelineID
     public var position: WALPosition
     /// The content of `backup_label`, which the restored directory must have.
     public var label: [UInt8]
@@ -42,7 +44,18 @@ public final class BackupSession {
       let timeline = Self.line("START TIMELINE: ", in: label).flatMap({ UInt32($0) })
     else { throw connection.protocolViolation("pg_backup_stop gave no backup label that can be read.") }
     return Stop(
-      position: WALPosition(timeline: TimelineID(timeline), lsn: lsn), label: Array(label.utf8), start: start)
+      timeline: TimelineID(timeline),
+      position: WALPosition(timeline: try stopTimeline() ?? TimelineID(timeline), lsn: lsn),
+      label: Array(label.utf8), start: start)
+  }
+
+  /// A standby may have followed another server's promotion; nil on a primary, whose timeline never changes.
+  private func stopTimeline() throws -> TimelineID? {
+    try connection.query(
+      """
+      SELECT CASE WHEN pg_is_in_recovery() THEN min_recovery_end_timeline END FROM pg_control_recovery()
+      """, while: "read the timeline of"
+    ).scalar.flatMap { UInt32($0) }.map { TimelineID($0) }
   }
 
   private static func line(_ name: String, in label: String) -> Substring? {
@@ -57,6 +70,8 @@ extension ServerFacts {
     public var startedSeconds: Int64
     /// `PG_15_202209061` is what a tablespace holds for this server.
     public var tablespaceDirectory: String
+    /// Whether the role may call `pg_backup_start` and `pg_backup_stop`.
+    public var mayBackUp: Bool
   }
 
   /// - Throws: ``PostgresError``, `CancellationError`.
@@ -64,12 +79,15 @@ extension ServerFacts {
     let result = try connection.query(
       """
       SELECT extract(epoch FROM pg_postmaster_start_time())::bigint AS started,
-        (SELECT catalog_version_no FROM pg_control_system()) AS catalog
+        (SELECT catalog_version_no FROM pg_control_system()) AS catalog,
+        has_function_privilege('pg_backup_start(text, boolean)', 'EXECUTE')
+          AND has_function_privilege('pg_backup_stop(boolean)', 'EXECUTE') AS may_back_up
       """, while: "read the identity of")
     guard let started = result[0, "started"].flatMap({ Int64($0) }), let catalog = result[0, "catalog"] else {
       throw connection.protocolViolation("It does not say when it started.")
     }
     return Identity(
-      startedSeconds: started, tablespaceDirectory: "PG_\(connection.serverVersion / 10000)_\(catalog)")
+      startedSeconds: started, tablespaceDirectory: "PG_\(connection.serverVersion / 10000)_\(catalog)",
+      mayBackUp: result[0, "may_back_up"] == "t")
   }
 }

@@ -147,6 +147,8 @@ public final class Restorer: Sendable {
       var status = stat()
       if stat(file, &status) == 0 { mode = status.st_mode & 0o7777 }
     }
+    // A standby's own: with it the restored server would wait for a primary for ever, never reach its target.
+    try DurableFile.remove(directory + "/standby.signal")
     for (path, text) in [(file, settings.applied(to: content)), (directory + "/recovery.signal", "")] {
       try DurableFile.replace(path, with: Array(text.utf8), mode: mode)
       guard chmod(path, mode) == 0 else { throw FileError.last("set the mode of", path) }

@@ -10,12 +10,14 @@ enum JobTranslation {
     var set = JobSet(backupWidth: configuration.daemon.backupWidth)
     for job in configuration.jobs {
       guard let cluster = configuration.cluster(job.cluster) else { continue }
-      let connection = try connection(of: cluster, credentials)
+      let connection = try connection(cluster.connection, of: cluster, credentials)
+      let source = try cluster.standby.map { try self.connection($0, of: cluster, credentials) } ?? connection
       switch job.kind {
       case .physical(let settings):
         set.physical.append(
           PhysicalJob(
-            id: job.id, cluster: job.cluster, connection: connection, schedule: settings.schedule,
+            id: job.id, cluster: job.cluster, connection: source, walConnection: connection,
+            schedule: settings.schedule,
             zone: settings.timeZone, checkpoint: settings.checkpoint == .fast ? .fast : .spread,
             deadline: settings.deadline, retries: settings.retries, missed: settings.missed == .once ? .once : .skip,
             workers: configuration.daemon.workers, maximumRate: settings.rate,
@@ -32,15 +34,17 @@ enum JobTranslation {
     return set
   }
 
-  private static func connection(of cluster: ClusterSettings, _ credentials: Credentials) throws -> Secret {
-    guard let source = cluster.password else { return Secret(cluster.connection) }
+  private static func connection(
+    _ text: String, of cluster: ClusterSettings, _ credentials: Credentials
+  ) throws -> Secret {
+    guard let source = cluster.password else { return Secret(text) }
     let password = try source.read { try credentials.read($0) }.revealText()
     let quoted = password.map { $0 == "\\" || $0 == "'" ? "\\\($0)" : String($0) }.joined()
     // An address cannot take further words; it takes the password as a parameter.
-    if cluster.connection.contains("://") {
+    if text.contains("://") {
       let encoded = password.utf8.map { "%" + Hexadecimal.padded(UInt64($0), digits: 2, uppercase: true) }.joined()
-      return Secret(cluster.connection + (cluster.connection.contains("?") ? "&" : "?") + "password=" + encoded)
+      return Secret(text + (text.contains("?") ? "&" : "?") + "password=" + encoded)
     }
-    return Secret(cluster.connection + " password='\(quoted)'")
+    return Secret(text + " password='\(quoted)'")
   }
 }

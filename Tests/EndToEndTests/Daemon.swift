@@ -21,6 +21,8 @@ struct BackupSite: Sendable {
     var workers = 2
     /// Keys after those of the job, such as `full: true`.
     var physical: [String] = []
+    /// Keys of the cluster after its connection, such as `data-directory: /srv/data`.
+    var clusterKeys: [String] = []
     /// Whether there is a job of kind `wal`.
     var streamsWAL = true
 
@@ -61,7 +63,7 @@ struct BackupSite: Sendable {
     return """
       daemon: {state-directory: \(state), socket: \(socket), workers: \(options.workers)}
       clusters:
-        main: {connection: "\(options.connection)"}
+        main: {\((["connection: \"\(options.connection)\""] + options.clusterKeys).joined(separator: ", "))}
       repository:
         encryption: \(options.encryption ?? "{key-file: \(keyFile)}")
         stores:

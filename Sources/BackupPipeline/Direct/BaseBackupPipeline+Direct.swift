@@ -53,8 +53,12 @@ extension BaseBackupPipeline {
     total.withLock { $0 = expected }
     if prepared.caches != nil { writer.leaveCheckpoints(header, expected: expected) }
     let outcome = try crew.run(session)
+    guard outcome.stop.position.timeline == outcome.stop.timeline else {
+      throw PipelineError.timelineChanged(
+        options.cluster, from: outcome.stop.timeline, to: outcome.stop.position.timeline)
+    }
     header.source = "direct"
-    header.timeline = outcome.stop.position.timeline
+    header.timeline = outcome.stop.timeline
     header.startLSN = outcome.stop.start
     header.stopLSN = outcome.stop.position.lsn
     header.tablespaces = outcome.tablespaces

@@ -11,6 +11,10 @@ enum DirectAccess {
   /// - Returns: Nil where it can be used, else why not.
   static func obstacle(_ directory: String?, _ facts: ServerFacts, _ identity: ServerFacts.Identity) -> String? {
     guard let directory else { return "The cluster has no \"data-directory\"." }
+    guard identity.mayBackUp else {
+      return
+        "Role \"\(facts.role)\" may not run pg_backup_start and pg_backup_stop; a superuser can GRANT EXECUTE on them."
+    }
     if let reported = facts.dataDirectory, let ours = realpath(directory, nil) {
       defer { free(ours) }
       if let theirs = realpath(reported, nil) {
