@@ -8,6 +8,8 @@ public enum FingerprintCacheError: OperatorError {
   case ofAnother(String, what: String)
   /// Page maps and fingerprints do not describe the same pages.
   case inconsistent(String, file: String)
+  /// Another backup became the newest while the cache was made.
+  case overtaken(BackupID)
 
   public var summary: String {
     switch self {
@@ -15,10 +17,12 @@ public enum FingerprintCacheError: OperatorError {
     case .damaged(let path, _): "cannot use the fingerprint cache \"\(path)\": it is damaged"
     case .ofAnother(let path, _): "cannot use the fingerprint cache \"\(path)\": it is not the newest backup's"
     case .inconsistent(let path, _): "cannot use the fingerprint cache \"\(path)\": it contradicts itself"
+    case .overtaken(let backup): "did not make a fingerprint cache of backup \(backup)"
     }
   }
   public var detail: String? {
     switch self {
+    case .overtaken: "It is no longer the newest: a backup ended meanwhile, or the newest was deleted."
     case .missing: nil
     case .damaged(_, let reason): reason
     case .ofAnother(_, let what): what
@@ -27,6 +31,8 @@ public enum FingerprintCacheError: OperatorError {
     }
   }
   public var hint: String? {
-    "Run \"backupctl repository rebuild-cache\" to make it from the repository, or let the next backup store every page."
+    if case .overtaken = self { return "Where a new backup ended, it brought its own cache; otherwise run this again." }
+    return
+      "Run \"backupctl repository rebuild-cache\" to make it from the repository, or let the next backup store every page."
   }
 }

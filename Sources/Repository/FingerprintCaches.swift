@@ -74,6 +74,11 @@ public struct FingerprintCaches: Sendable {
     let builder = try FingerprintCacheBuilder(repository, lineage, path: directory + "/rebuilt")
     try builder.add(reader, cancellation: cancellation, observe: observe)
     try builder.finish(parent, changed: reader.header.pagesChanged)
+    // Never in place of a newer one.
+    guard try BackupCatalog(repository).parentCandidate(lineage) == parent else {
+      unlink(directory + "/rebuilt")
+      throw FingerprintCacheError.overtaken(parent)
+    }
     guard rename(directory + "/rebuilt", current) == 0 else { throw FileError.last("rename into place", current) }
     try DurableFile.syncDirectory(of: current)
     return parent

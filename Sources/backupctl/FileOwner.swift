@@ -41,7 +41,7 @@ struct FileOwner {
     return stat(path, &status) == 0 && status.st_uid == user
   }
 
-  private init?(of path: String) {
+  init?(of path: String) {
     var status = stat()
     guard stat(path, &status) == 0 else { return nil }
     let entry = getpwuid(status.st_uid)
@@ -94,7 +94,7 @@ struct MadePaths {
     }
   }
 
-  private static func giveTree(_ path: String, to owner: FileOwner) throws {
+  static func giveTree(_ path: String, to owner: FileOwner) throws {
     try give(path, to: owner)
     var status = stat()
     guard lstat(path, &status) == 0, status.st_mode & S_IFMT == S_IFDIR else { return }

@@ -5,8 +5,8 @@ import Repository
 
 struct RepositoryCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "repository", abstract: "Make the repository, or tell what it holds.",
-    subcommands: [RepositoryCreateCommand.self, RepositoryInfoCommand.self])
+    commandName: "repository", abstract: "Make the repository, tell what it holds, or make its cache anew.",
+    subcommands: [RepositoryCreateCommand.self, RepositoryInfoCommand.self, RebuildCacheCommand.self])
 }
 
 struct RepositoryInfoCommand: ParsableCommand {
