@@ -91,7 +91,7 @@ let package = Package(
       "DaemonConfiguration",
       ["BackupModel", "DurableFiles", "Scheduling", .product(name: "Yams", package: "Yams")]),
 
-    module("RepositoryAccess", ["DaemonConfiguration", "KeyManagement", "Repository", "Storage"]),
+    module("RepositoryAccess", ["BackupModel", "DaemonConfiguration", "KeyManagement", "Repository", "Storage"]),
 
     // Programs.
     .executableTarget(

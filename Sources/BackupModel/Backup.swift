@@ -25,6 +25,8 @@ public struct Backup: Sendable, Hashable, Codable {
   public var parent: BackupID?
   public var stores: [StoreID]
   public var missingStores: [StoreID]
+  /// When it was deleted; nil for one that is not. It can be undeleted for a day.
+  public var deleted: Timestamp?
 
   public init(
     id: BackupID, cluster: ClusterID, kind: BackupKind, job: JobID?, started: Timestamp, finished: Timestamp,

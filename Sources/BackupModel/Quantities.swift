@@ -89,8 +89,16 @@ public struct RetentionPolicy: Sendable, Hashable, Codable {
   public var spanSeconds: Int64?
   /// Keep the newest so many.
   public var count: Int?
-  public init(spanSeconds: Int64? = nil, count: Int? = nil) {
+  /// A span never leaves fewer than this.
+  public var atLeast: Int
+  public init(spanSeconds: Int64? = nil, count: Int? = nil, atLeast: Int = 2) {
     self.spanSeconds = spanSeconds
     self.count = count
+    self.atLeast = atLeast
   }
+}
+
+extension Duration {
+  /// Without its sign.
+  public var magnitude: Duration { self < .zero ? .zero - self : self }
 }

@@ -13,6 +13,8 @@ extension BaseBackupPipeline {
     var access: Access
     var parent: ParentPages?
     var caches: FingerprintCaches?
+    /// Taken before anything is taken over: what the parent has must not go meanwhile.
+    var lease: Lease
     var warnings: [ErrorReport]
     var walFacts: WALProofFacts {
       WALProofFacts(
@@ -37,10 +39,16 @@ extension BaseBackupPipeline {
     let configuration = try ConfigurationFiles.read(connection, facts)
     header.configurationFiles = configuration.settings
     header.warnings = configuration.warnings
+    let access = try chooseAccess(connection, facts)
     var prepared = Prepared(
-      facts: facts, lineage: lineage, header: header, configuration: configuration,
-      access: try chooseAccess(connection, facts), warnings: preflight.warnings)
-    try chooseParent(&prepared, cancellation)
+      facts: facts, lineage: lineage, header: header, configuration: configuration, access: access,
+      lease: try Lease(.backup, repository, lineage, cancellation: cancellation), warnings: preflight.warnings)
+    do {
+      try chooseParent(&prepared, cancellation)
+    } catch {
+      prepared.lease.release()
+      throw error
+    }
     return prepared
   }
 

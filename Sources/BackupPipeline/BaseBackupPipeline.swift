@@ -94,6 +94,18 @@ public struct BaseBackupPipeline: Sendable {
     var clock = PhaseClock(observe: observe)
     clock.begin("preparing")
     let prepared = try prepare(cancellation)
+    defer { prepared.lease.release() }
+    do {
+      return try run(prepared, cancellation, &clock)
+    } catch let error as CancellationError {
+      try prepared.lease.check()
+      throw error
+    }
+  }
+
+  private func run(
+    _ prepared: Prepared, _ cancellation: Cancellation, _ clock: inout PhaseClock
+  ) throws -> Result {
     defer { wal.end() }
     let held = try wal.begin(prepared.walFacts, cancellation: cancellation)
     clock.begin("checkpoint")
@@ -157,6 +169,7 @@ public struct BaseBackupPipeline: Sendable {
       throw PipelineError.walNotProven(
         options.cluster, start: header.startLSN, stop: header.stopLSN, proven: proven, cause: nil)
     }
+    try prepared.lease.check()
     clock.begin("committing")
     header.finished = .now()
     let committed = try writer.commit(header, cancellation: cancellation)

@@ -56,7 +56,12 @@ extension ValueType where Value == RetentionPolicy {
       if place.problems.problems.isEmpty { place.report("must name a span or a count") }
       return nil
     }
-    return RetentionPolicy(spanSeconds: span?.components.seconds, count: count ?? last)
+    if reader.has(RetentionKeys.atLeast), span == nil {
+      place.report("\"at-least\" goes with a span; \"count\" alone keeps so many")
+      return nil
+    }
+    guard let atLeast = reader.value(RetentionKeys.atLeast) else { return nil }
+    return RetentionPolicy(spanSeconds: span?.components.seconds, count: count ?? last, atLeast: atLeast)
   }
 }
 

@@ -114,7 +114,7 @@ enum JobKeys {
     "retries", .count(0...10), .standard("2"), "Further attempts after a failed one, with growing pauses.")
   static let keep = Key(
     "keep", .retention, .optional,
-    "How long its backups are promised to stay: a span such as `30d`, or `{count: 7}`; both in one as `{span: 30d, count: 7}` keeps what either keeps. Without it, for ever."
+    "How long its backups are promised to stay: a span such as `30d`, or `{count: 7}`; both in one as `{span: 30d, count: 7}` keeps what either keeps. A span never leaves fewer than two, or than `at-least`: `{span: 30d, at-least: 5}`. Without it, for ever."
   )
   static let checkpoint = Key(
     "checkpoint", .choice() as ValueType<CheckpointMode>, .standard("fast"),
@@ -168,9 +168,11 @@ enum RetentionKeys {
   static let span = Key("span", .duration("1h", "36500d"), .optional, "Keep what is younger than this.")
   static let count = Key("count", .count(1...100_000), .optional, "Keep the newest so many.")
   static let last = Key("last", .count(1...100_000), .optional, "Another word for `count`.")
+  static let atLeast = Key(
+    "at-least", .count(1...100_000), .standard("2"), "Beside a span: the newest so many stay, however old they are.")
   static let keys =
-    [span.declaration, count.declaration, last.declaration]
-    + ["hourly", "daily", "weekly", "monthly", "yearly", "at-least"].map { .refused($0) }
+    [span.declaration, count.declaration, last.declaration, atLeast.declaration]
+    + ["hourly", "daily", "weekly", "monthly", "yearly"].map { .refused($0) }
 }
 
 enum SecretKeys {

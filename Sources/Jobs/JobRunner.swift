@@ -20,6 +20,7 @@ public actor JobRunner {
   enum Work: Sendable {
     case run(LiveRun)
     case wal(WALKeeper)
+    case prune(Pruning)
   }
 
   let options: Options
@@ -56,6 +57,7 @@ public actor JobRunner {
           switch work {
           case .run(let run): await self.execute(run)
           case .wal(let keeper): await keeper.run()
+          case .prune(let pruning): await self.execute(pruning)
           }
         }
       }
@@ -140,6 +142,7 @@ public actor JobRunner {
     while !Task.isCancelled {
       startDue(now: .now())
       startWished()
+      startPrunes(now: .now())
       let now = Timestamp.now()
       let pause = nextDue.values.min().map { min($0 - now, .seconds(1)) } ?? .seconds(1)
       // Ends early only by cancellation, which the loop looks for itself.
@@ -204,6 +207,43 @@ public actor JobRunner {
     }
   }
 
+  // MARK: Prune
+
+  /// When each cluster is pruned next; a day after it last was.
+  private var nextPrune: [ClusterID: Timestamp] = [:]
+  private var pruning: Set<ClusterID> = []
+
+  /// Not while a backup of the cluster goes on or waits: a prune comes after it.
+  private func startPrunes(now: Timestamp) {
+    for (cluster, rules) in jobs.retention {
+      if nextPrune[cluster] == nil { nextPrune[cluster] = firstPrune(of: cluster, now) }
+      guard let due = nextPrune[cluster], due <= now, !pruning.contains(cluster), !isStopping,
+        !(Array(running.values) + waiting).contains(where: { $0.job.cluster == cluster }),
+        let job = jobs.physical.first(where: { $0.cluster == cluster })
+      else { continue }
+      pruning.insert(cluster)
+      nextPrune[cluster] = now + Pruning.interval
+      workInput.yield(
+        .prune(
+          Pruning(
+            cluster: cluster, rules: rules, connection: job.walConnection, repository: repository, state: state,
+            logger: logger)))
+    }
+  }
+
+  private func firstPrune(of cluster: ClusterID, _ now: Timestamp) -> Timestamp {
+    var last: PruneState?
+    note(while: "read when cluster \"\(cluster)\" was pruned") { last = try state.pruneState(of: cluster, now: now) }
+    // One that was never pruned has nothing to prune before its first backup.
+    return min((last?.finished ?? now) + Pruning.interval, now + Pruning.interval)
+  }
+
+  private func execute(_ pruning: Pruning) async {
+    let succeeded = await pruning.perform()
+    self.pruning.remove(pruning.cluster)
+    if !succeeded { nextPrune[pruning.cluster] = .now() + Pruning.retryInterval }
+  }
+
   private func enqueue(_ job: PhysicalJob, trigger: RunTrigger, due: Timestamp) -> LiveRun {
     let now = Timestamp.now()
     var record = RunRecord(
@@ -253,7 +293,10 @@ public actor JobRunner {
     run.change { $0.started = began }
     logger.info("run begins", metadata: metadata(run))
     let outcome = await PhysicalRun(self, run).perform(archiver: keepers[run.job.cluster])
-    if case .success(let backup) = outcome { lastBackup[run.job.cluster] = (began, backup) }
+    if case .success(let backup) = outcome {
+      lastBackup[run.job.cluster] = (began, backup)
+      nextPrune[run.job.cluster] = began
+    }
     running[run.id] = nil
     end(run) { _ in }
     dispatch()

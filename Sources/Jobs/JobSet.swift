@@ -1,4 +1,5 @@
 public import BackupModel
+public import Repository
 public import Scheduling
 
 /// A job that takes physical backups, with all it needs resolved.
@@ -89,8 +90,14 @@ public struct JobSet: Sendable, Hashable {
   public var wal: [WALJob]
   /// Backups of different clusters that run at the same time.
   public var backupWidth: Int
+  /// What each cluster's jobs promise to keep.
+  public var retention: [ClusterID: RetentionRules]
 
-  public init(physical: [PhysicalJob] = [], wal: [WALJob] = [], backupWidth: Int = 1) {
+  public init(
+    physical: [PhysicalJob] = [], wal: [WALJob] = [], backupWidth: Int = 1,
+    retention: [ClusterID: RetentionRules] = [:]
+  ) {
+    self.retention = retention
     self.physical = physical
     self.wal = wal
     self.backupWidth = backupWidth

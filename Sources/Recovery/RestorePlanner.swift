@@ -36,10 +36,11 @@ public struct RestorePlanner: Sendable {
     let catalog = BackupCatalog(repository)
     if let id = options.backup {
       let reader = try catalog.open(id, of: options.cluster)
+      try catalog.refuseDeleted(id, reader.lineage)
       return (reader.lineage, [reader.header], [])
     }
     let (backups, damaged) = try catalog.list(options.cluster)
-    let physical = backups.filter { $0.kind == .physical }
+    let physical = backups.filter { $0.kind == .physical && $0.deleted == nil }
     guard let newest = physical.max(by: { $0.started < $1.started }) else {
       if let first = damaged.first {
         throw RecoveryError.backupNotRestorable(

@@ -74,7 +74,14 @@ public final class Restorer: Sendable {
     let copy = DirectoryCopy(
       repository: repository, plan: plan, layout: layout, ownership: ownership, workers: options.workers,
       totalBytes: extent.totalBytes, observe: observe)
-    try copy.run(cancellation)
+    let (lease, warning) = takeLease(cancellation)
+    defer { lease?.release() }
+    do {
+      try copy.run(cancellation)
+    } catch let error as CancellationError {
+      try lease?.check()
+      throw error
+    }
     clock.end("copy")
     let settings = RecoverySettings(plan: plan, options: options)
     try writeSettings(settings, ownership)
@@ -85,7 +92,17 @@ public final class Restorer: Sendable {
     try DurableFile.remove(marker)
     _ = consume lock
     clock.end("sync")
-    return report(settings, extent, clock.phases)
+    return report(settings, extent, clock.phases, warning)
+  }
+
+  /// Keeps a prune from removing what is being read. A host that may only read restores all the same: a backup that is
+  /// not deleted does not go.
+  private func takeLease(_ cancellation: Cancellation) -> (lease: Lease?, warning: String?) {
+    do {
+      return (try Lease(.restore, repository, plan.lineage, cancellation: cancellation), nil)
+    } catch {
+      return (nil, "No lease could be taken, so do not delete this backup meanwhile: \(ErrorReport(error).summary)")
+    }
   }
 
   /// A backup that could not start once restored is refused before it is copied.
@@ -156,12 +173,15 @@ public final class Restorer: Sendable {
     }
   }
 
-  private func report(_ settings: RecoverySettings, _ extent: RestoreExtent, _ phases: [RunPhase]) -> RestoreReport {
+  private func report(
+    _ settings: RecoverySettings, _ extent: RestoreExtent, _ phases: [RunPhase], _ warning: String?
+  ) -> RestoreReport {
     RestoreReport(
       cluster: options.cluster, backup: plan.backup, directory: Self.clean(options.directory), target: plan.target,
       targetLSN: plan.targetLSN, timeline: plan.timeline, plannedEndLSN: plan.end.lsn, action: plan.action,
       files: extent.files, totalBytes: ByteCount(extent.totalBytes), phases: phases,
-      settings: settings.values.map { .init(name: $0.name, value: $0.value) }, warnings: plan.warnings,
+      settings: settings.values.map { .init(name: $0.name, value: $0.value) },
+      warnings: plan.warnings + (warning.map { [$0] } ?? []),
       nextSteps: NextSteps(plan: plan, options: options, extent: extent).sentences)
   }
 }

@@ -11,7 +11,10 @@ extension BackupCatalog {
         if let id = try? BackupID(object.name.lastComponent) { holders[id, default: 0] += 1 }
       }
     }
+    let deletions = try Deletions(repository, lineage)
     for id in holders.filter({ $0.value == repository.stores.count }).keys.sorted().reversed() {
+      // Its packs may go at any time once a day has passed.
+      if deletions.tombstone(of: id) != nil { continue }
       // One that is damaged is passed over; listing shows it.
       if let header = try? readHeader(of: id, lineage), header.kind == .physical { return id }
     }

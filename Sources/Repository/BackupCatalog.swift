@@ -39,13 +39,16 @@ public struct BackupCatalog: Sendable {
         holders[id, default: []].append(store.id)
       }
     }
+    let deletions = try Deletions(repository, lineage)
     var backups: [Backup] = []
     var damaged: [Damage] = []
     for (id, stores) in holders {
       do {
         let header = try readHeader(of: id, lineage)
         let missing = repository.stores.map(\.id).filter { !stores.contains($0) }
-        backups.append(header.backup(stores: stores, missingStores: missing))
+        var backup = header.backup(stores: stores, missingStores: missing)
+        backup.deleted = deletions.tombstone(of: id)?.at
+        backups.append(backup)
       } catch {
         damaged.append(Damage(backup: id, cluster: lineage.cluster, report: ErrorReport(error)))
       }

@@ -26,6 +26,17 @@ public struct Lineage: Sendable, Hashable, CustomStringConvertible {
   public func checkpoint(_ id: BackupID, _ number: Int) -> ObjectName {
     ObjectName(composed: "\(checkpointsPrefix)/\(id)-\(number)")
   }
+  public var tombstonesPrefix: String { prefix + "/tombstones" }
+  public var leasesPrefix: String { prefix + "/leases" }
+
+  /// `tombstones/<backup-id>-<n>`, `n` from 1.
+  func tombstone(_ id: BackupID, _ number: Int) -> ObjectName {
+    ObjectName(composed: "\(tombstonesPrefix)/\(id)-\(number)")
+  }
+  /// `leases/<holder>/<n>`, `n` from 1.
+  func lease(_ holder: RandomID, _ number: Int) -> ObjectName {
+    ObjectName(composed: "\(leasesPrefix)/\(holder)/\(number)")
+  }
   func damageMark(_ id: PackID) -> ObjectName { ObjectName(composed: "\(damagePrefix)/\(id)") }
   public func pack(_ id: PackID) -> ObjectName { ObjectName(composed: "\(prefix)/packs/\(id)") }
   public func metadataPack(_ id: PackID) -> ObjectName { ObjectName(composed: "\(prefix)/metadata/\(id)") }

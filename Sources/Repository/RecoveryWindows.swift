@@ -18,7 +18,7 @@ extension BackupCatalog {
   /// complete makes none.
   public func recoverableSpans(_ backups: [Backup], _ wal: WALCatalog) throws -> [RecoverableSpan] {
     var spans: [RecoverableSpan] = []
-    for backup in backups where backup.kind == .physical {
+    for backup in backups where backup.kind == .physical && backup.deleted == nil {
       let start = WALPosition(timeline: backup.timeline, lsn: backup.startLSN)
       let end = wal.coverage(from: start)
       guard end >= backup.stopLSN else { continue }

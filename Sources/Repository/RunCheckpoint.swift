@@ -17,10 +17,8 @@ public struct RunCheckpoint: Sendable, Hashable, Comparable {
 
   /// - Parameter component: The last component of the name; nil for any other form.
   public init?(component: String) {
-    guard let dash = component.lastIndex(of: "-"), let number = Int(component[component.index(after: dash)...]),
-      number > 0, let backup = try? BackupID(String(component[..<dash])), component == "\(backup)-\(number)"
-    else { return nil }
-    self.init(backup: backup, number: number)
+    guard let name = NumberedBackup(component: component) else { return nil }
+    self.init(backup: name.backup, number: name.number)
   }
 
   public func name(in lineage: Lineage) -> ObjectName { lineage.checkpoint(backup, number) }

@@ -194,21 +194,38 @@ public struct WALCatalog: Sendable {
     return runs
   }
 
-  /// Holes: those recorded when they were found, and those between runs that no record explains.
+  /// Holes: those recorded when they were found, and those between runs that no record explains. What a prune took away
+  /// is none.
   public func gaps() throws -> [WALGapRow] {
-    var rows = try recordedGaps().map { WALGapRow($0, isRecorded: true) }
+    let recorded = try recordedGaps()
+    let pruned = recorded.filter { $0.pruned == true }
+    var rows = recorded.filter { $0.pruned != true }.map { WALGapRow($0, isRecorded: true) }
     for timeline in timelines {
       let runs = runs(of: timeline)
       for (before, after) in zip(runs, runs.dropFirst()) {
         let isKnown = rows.contains { $0.timeline == timeline && $0.first < after.first && $0.end > before.end }
         if isKnown { continue }
-        rows.append(
-          WALGapRow(
-            timeline: timeline, first: before.end, end: after.first, reason: "No store holds this WAL.", found: nil,
-            isRecorded: false))
+        for hole in Self.holes(from: before.end, to: after.first, without: pruned.filter { $0.timeline == timeline }) {
+          rows.append(
+            WALGapRow(
+              timeline: timeline, first: hole.first, end: hole.end, reason: "No store holds this WAL.", found: nil,
+              isRecorded: false))
+        }
       }
     }
     return rows.sorted { ($0.timeline, $0.first) < ($1.timeline, $1.first) }
+  }
+
+  /// What is left of a hole beside what was pruned.
+  private static func holes(from first: LSN, to end: LSN, without pruned: [WALGap]) -> [(first: LSN, end: LSN)] {
+    var holes: [(first: LSN, end: LSN)] = []
+    var reached = first
+    for gap in pruned.sorted(by: { $0.first < $1.first }) where gap.end > reached && gap.first < end {
+      if gap.first > reached { holes.append((reached, gap.first)) }
+      reached = gap.end
+    }
+    if reached < end { holes.append((reached, end)) }
+    return holes
   }
 
   private func recordedGaps() throws -> [WALGap] {

@@ -84,10 +84,14 @@ public struct WALGap: Sendable, Hashable, Codable {
   public var end: LSN
   public var reason: String
   public var found: Timestamp
+  /// No loss: WAL that no promise needed any more. Nil means false.
+  public var pruned: Bool?
 
   public init(
-    id: RandomID = .random(), timeline: TimelineID, first: LSN, end: LSN, reason: String, found: Timestamp = .now()
+    id: RandomID = .random(), timeline: TimelineID, first: LSN, end: LSN, reason: String, found: Timestamp = .now(),
+    pruned: Bool? = nil
   ) {
+    self.pruned = pruned
     format = Self.formatVersion
     self.id = id
     self.timeline = timeline

@@ -1,3 +1,4 @@
+public import BackupModel
 public import BlockingWork
 
 /// A place that holds objects. Calls block and are made on lanes.
@@ -27,9 +28,12 @@ public struct Listing: Sendable {
   public struct Object: Sendable, Hashable {
     public var name: ObjectName
     public var size: Int64
-    public init(name: ObjectName, size: Int64) {
+    /// When it was written, by the store's clock; nil where the store does not tell.
+    public var modified: Timestamp?
+    public init(name: ObjectName, size: Int64, modified: Timestamp? = nil) {
       self.name = name
       self.size = size
+      self.modified = modified
     }
   }
   public var objects: [Object]

@@ -18,7 +18,8 @@ struct Backupctl: ParsableCommand {
     version: "backupctl \(ProgramVersion.text)",
     subcommands: [
       StatusCommand.self, JobsCommand.self, RunCommand.self, CancelCommand.self, RunsCommand.self, ReloadCommand.self,
-      BackupsCommand.self, ShowCommand.self, VerifyCommand.self, RestoreCommand.self, WALCommand.self,
+      BackupsCommand.self, ShowCommand.self, DeleteCommand.self, UndeleteCommand.self, PruneCommand.self,
+      VerifyCommand.self, RestoreCommand.self, WALCommand.self,
       RepositoryCommand.self, ConfigCommand.self, ScheduleCommand.self,
     ])
 

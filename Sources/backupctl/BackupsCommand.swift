@@ -45,7 +45,9 @@ struct BackupsCommand: ParsableCommand {
         Table.Cell(backup.id.text), Table.Cell(backup.cluster.rawValue), Table.Cell(backup.kind.rawValue),
         Table.Cell(backup.job?.rawValue), Table.Cell(time.text(backup.finished)), Table.Cell("\(backup.totalBytes)"),
         Table.Cell("\(backup.newBytes)"), Table.Cell("\(backup.storedBytes)"), Table.Cell("\(backup.stopLSN)"),
-        Table.Cell(stores, missing.isEmpty ? .plain : .warning),
+        Table.Cell(
+          backup.deleted.map { "deleted \(time.text($0))" } ?? stores,
+          missing.isEmpty && backup.deleted == nil ? .plain : .warning),
       ]
     }
     return table

@@ -1,6 +1,7 @@
 import BackupModel
 import DaemonConfiguration
 import Jobs
+import RepositoryAccess
 import Systemd
 
 /// From the configuration's words to what the jobs need.
@@ -8,6 +9,9 @@ enum JobTranslation {
   /// - Throws: `ConfigurationError`, `SystemdError` where a secret cannot be read.
   static func jobs(of configuration: Configuration, credentials: Credentials) throws -> JobSet {
     var set = JobSet(backupWidth: configuration.daemon.backupWidth)
+    for cluster in configuration.clusters {
+      set.retention[cluster.id] = configuration.retentionRules(for: cluster.id)
+    }
     for job in configuration.jobs {
       guard let cluster = configuration.cluster(job.cluster) else { continue }
       let connection = try connection(cluster.connection, of: cluster, credentials)

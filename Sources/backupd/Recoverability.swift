@@ -39,7 +39,7 @@ actor Recoverability {
       let (backups, damaged) = try catalog.list(lineage)
       let wal = try WALCatalog(repository, lineage)
       answer.systemIdentifier = lineage.systemIdentifier
-      answer.lastBackup = backups.last ?? answer.lastBackup
+      answer.lastBackup = backups.last { $0.deleted == nil } ?? answer.lastBackup
       answer.windows += try catalog.recoverableSpans(backups, wal).map {
         RecoveryWindow(from: $0.from, to: $0.to, fromLSN: $0.fromLSN, toLSN: $0.toLSN, timeline: $0.timeline)
       }

@@ -60,6 +60,9 @@ import Testing
           "run", "serverVersion", "walSegmentBytes", "dataChecksums", "source", "fileCount", "pagesRead",
           "pagesChanged", "pagesRewritten", "tablespaces", "damagedPages", "configurationFiles", "warnings",
         ]))
+    let pruned = try site.json("prune", "--dry-run")[0]
+    #expect(pruned.keys == ["cluster", "systemIdentifier", "store", "entries", "freedBytes", "error"])
+    #expect(pruned["entries"][0].keys == ["action", "kind", "name", "count", "bytes", "reason"])
     let verified = try #require(try site.json("verify", "--full").array)
     #expect(
       verified.count == 1
@@ -95,6 +98,7 @@ import Testing
   private static let backup: Set = [
     "id", "cluster", "kind", "job", "started", "finished", "startLSN", "stopLSN", "timeline", "systemIdentifier",
     "sequence", "totalBytes", "newBytes", "storedBytes", "parent", "stores", "missingStores",
+    "deleted",
   ]
   private static let run: Set = [
     "run", "job", "kind", "cluster", "trigger", "due", "started", "finished", "outcome", "progress", "phases",

@@ -84,6 +84,8 @@ final class FaultyStore: ObjectStore {
     var beforePut: @Sendable (ObjectName) throws -> Void = { _ in }
     var beforeRead: @Sendable (ObjectName) throws -> Void = { _ in }
     var beforeDelete: @Sendable (ObjectName) throws -> Void = { _ in }
+    /// How far the store's clock is ahead; seen where it is asked for, on leases.
+    var clockAhead: Duration = .zero
   }
   let store: PosixStore
   let faults = Mutex(Faults())
@@ -112,7 +114,14 @@ final class FaultyStore: ObjectStore {
     try faults.withLock { $0.beforeRead }(name)
     try store.read(name, at: offset, into: buffer)
   }
-  func list(below prefix: String) throws -> Listing { try store.list(below: prefix) }
+  func list(below prefix: String) throws -> Listing {
+    var listing = try store.list(below: prefix)
+    let ahead = faults.withLock { $0.clockAhead }
+    for index in listing.objects.indices where listing.objects[index].name.text.contains("/leases/") {
+      listing.objects[index].modified = listing.objects[index].modified.map { $0 + ahead }
+    }
+    return listing
+  }
   func delete(_ name: ObjectName) throws {
     try faults.withLock { $0.beforeDelete }(name)
     try store.delete(name)

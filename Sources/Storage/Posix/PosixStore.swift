@@ -32,6 +32,8 @@ public struct PosixStore: ObjectStore {
       // link(2) fails where the name is taken, on every file system and for every racer; rename(2) would replace.
       guard link(temporary, target) == 0 else {
         let error = FileError.last("link into place", target)
+        // Somebody removed the directory when it was empty: the next attempt makes it again.
+        if error.code == ENOENT { known.remove(DurableFile.parent(of: target)) }
         guard error.code == EEXIST else { throw error }
         // A caller that finds its own bytes there counts them as stored: the name must be durable, whoever made it.
         try DurableFile.syncDirectory(of: target)
@@ -133,7 +135,9 @@ public struct PosixStore: ObjectStore {
       if status.st_mode & S_IFMT == S_IFDIR {
         if !(prefix.isEmpty && name == "tmp") { listing.prefixes.append(name) }
       } else {
-        listing.objects.append(.init(name: object, size: Int64(status.st_size)))
+        let modified = Timestamp(
+          microseconds: Int64(status.st_mtim.tv_sec) * 1_000_000 + Int64(status.st_mtim.tv_nsec) / 1000)
+        listing.objects.append(.init(name: object, size: Int64(status.st_size), modified: modified))
       }
     }
     return listing
@@ -142,6 +146,10 @@ public struct PosixStore: ObjectStore {
   public func delete(_ name: ObjectName) throws {
     do {
       try DurableFile.remove(path(name))
+      // Of directories that hold little for a short time too many would be left; one that is not empty stays.
+      if name.text.contains("/leases/") || name.text.contains(".partial/") {
+        if rmdir(DurableFile.parent(of: path(name))) == 0 { known.remove(DurableFile.parent(of: path(name))) }
+      }
     } catch let error where error.isMissing {
       _ = try missing(name)
     } catch {

@@ -12,7 +12,7 @@ extension Backup: JSONConvertible {
       "finished": finished.json, "startLSN": startLSN.json, "stopLSN": stopLSN.json, "timeline": timeline.json,
       "systemIdentifier": systemIdentifier.json, "sequence": sequence.json, "totalBytes": totalBytes.json,
       "newBytes": newBytes.json, "storedBytes": storedBytes.json, "parent": parent.json, "stores": stores.json,
-      "missingStores": missingStores.json,
+      "missingStores": missingStores.json, "deleted": deleted.json,
     ]
   }
 }

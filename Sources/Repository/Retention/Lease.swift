@@ -1,0 +1,184 @@
+public import BackupModel
+public import BlockingWork
+internal import Dispatch
+internal import Storage
+import Synchronization
+
+/// Keeps a prune from removing what its holder reads: `leases/<holder>/<n>`, renewed by a new object.
+///
+/// A holder that cannot renew within half of a lease's life, by the monotonic clock, cancels its work: from then on
+/// somebody else might rightly think it dead.
+///
+/// - Note: `@unchecked Sendable`: the timer is set once before anyone else sees the lease; the rest lies in a mutex.
+public final class Lease: @unchecked Sendable {
+  public enum Purpose: String, Sendable, Codable { case backup, restore, prune }
+
+  /// What a lease object says.
+  struct Record: Sendable, Hashable, Codable {
+    var format = 1
+    var purpose: Purpose
+    /// When the holder began.
+    var taken: Timestamp
+    /// When this object was written, and when it no longer counts.
+    var renewed: Timestamp
+    var expires: Timestamp
+  }
+
+  static let life: Duration = .seconds(3600)
+
+  private struct State {
+    var number = 0
+    /// The first object that may be there.
+    var first = 1
+    var renewed = ContinuousClock.now
+    var failure: ErrorReport?
+    var isLost = false
+    var isReleased = false
+  }
+
+  public let holder: RandomID
+  let purpose: Purpose
+  private let repository: Repository
+  private let lineage: Lineage
+  private let cancellation: Cancellation
+  private let now: @Sendable () -> Timestamp
+  private let taken: Timestamp
+  private let state = Mutex(State())
+  private let queue: DispatchQueue
+  private var timer: (any DispatchSourceTimer)?
+
+  /// Takes a lease in every store.
+  /// - Parameter cancellation: Cancelled when the lease is lost.
+  /// - Throws: `StorageError` where a store cannot be written.
+  public init(
+    _ purpose: Purpose, _ repository: Repository, _ lineage: Lineage, cancellation: Cancellation,
+    now: @escaping @Sendable () -> Timestamp = { .now() }
+  ) throws {
+    self.purpose = purpose
+    self.repository = repository
+    self.lineage = lineage
+    self.cancellation = cancellation
+    self.now = now
+    holder = RandomID.random()
+    taken = now()
+    queue = DispatchQueue(label: "io.backupd.lease.\(lineage.cluster)")
+    do {
+      try put()
+    } catch {
+      release()
+      throw error
+    }
+    let timer = DispatchSource.makeTimerSource(queue: queue)
+    let interval = Int(Self.life.components.seconds) / 6
+    timer.schedule(deadline: .now() + .seconds(interval), repeating: .seconds(interval), leeway: .seconds(5))
+    timer.setEventHandler { [weak self] in self?.renew() }
+    timer.activate()
+    self.timer = timer
+  }
+
+  /// Puts the next object into every store, then takes the one before it away.
+  private func put() throws {
+    let number = state.withLock {
+      $0.number += 1
+      return $0.number
+    }
+    let moment = now()
+    let record = Record(purpose: purpose, taken: taken, renewed: moment, expires: moment + Self.life)
+    for store in repository.stores {
+      try repository.putDocument(
+        record, lineage.lease(holder, number), in: store,
+        cancellation: purpose == .prune ? cancellation : Cancellation())
+    }
+    state.withLock {
+      $0.renewed = .now
+      $0.failure = nil
+    }
+    try remove(upTo: number - 1)
+    state.withLock { $0.first = number }
+  }
+
+  private func remove(upTo last: Int) throws {
+    let first = state.withLock { $0.first }
+    if first > last { return }
+    for store in repository.stores {
+      for number in first...last { try store.objects.delete(lineage.lease(holder, number)) }
+    }
+  }
+
+  /// - Parameter moment: By the monotonic clock.
+  func renew(at moment: ContinuousClock.Instant = .now) {
+    if state.withLock({ $0.isReleased }) { return }
+    do {
+      try put()
+    } catch {
+      let isLost = state.withLock { state in
+        state.failure = ErrorReport(error)
+        if moment - state.renewed > Self.life / 2 { state.isLost = true }
+        return state.isLost
+      }
+      if isLost { cancellation.cancel() }
+    }
+  }
+
+  /// Whether the holder had to give up because of this lease.
+  /// - Throws: ``RetentionError/leaseLost(_:cause:)``.
+  public func check() throws {
+    let (isLost, cause) = state.withLock { ($0.isLost, $0.failure) }
+    if isLost { throw RetentionError.leaseLost(purpose.rawValue, cause: cause) }
+  }
+
+  /// Takes the lease back. What cannot be removed expires by itself.
+  public func release() {
+    timer?.cancel()
+    let number = state.withLock { state in
+      state.isReleased = true
+      return state.number
+    }
+    queue.sync { try? remove(upTo: number) }
+  }
+
+  // MARK: Others' leases
+
+  /// A lease some store holds that still counts.
+  struct Live: Sendable {
+    var holder: String
+    /// Nil where the object cannot be read.
+    var purpose: Purpose?
+    var taken: Timestamp
+    var store: StoreID
+  }
+
+  /// What an unreadable lease object counts for after it was written.
+  private static let unreadableLife: Duration = .seconds(48 * 3600)
+
+  /// Leases that count at a moment, and the objects of those that no longer do.
+  static func list(
+    _ repository: Repository, _ lineage: Lineage, at moment: Timestamp
+  ) throws -> (live: [Live], expired: [(store: RepositoryStore, name: ObjectName)]) {
+    var live: [Live] = []
+    var expired: [(store: RepositoryStore, name: ObjectName)] = []
+    for store in repository.stores {
+      for holder in try store.objects.list(below: lineage.leasesPrefix).prefixes {
+        for object in try store.objects.list(below: lineage.leasesPrefix + "/" + holder).objects {
+          let record: Record?
+          do {
+            record = try repository.readDocument(Record.self, object.name)
+          } catch let error as StorageError where error.isMissing {
+            continue
+          } catch {
+            record = nil
+          }
+          let written = object.modified ?? record?.renewed ?? moment
+          let end = record.map { max($0.expires, written + life) } ?? written + unreadableLife
+          if end > moment {
+            live.append(
+              Live(holder: holder, purpose: record?.purpose, taken: record?.taken ?? written, store: store.id))
+          } else {
+            expired.append((store, object.name))
+          }
+        }
+      }
+    }
+    return (live, expired)
+  }
+}

@@ -1,0 +1,178 @@
+internal import BackupModel
+internal import BlockingWork
+internal import Storage
+
+/// One prune of one lineage in one store.
+final class StorePrune {
+  let run: PruneRun
+  let store: RepositoryStore
+  var report: PruneReport
+  /// On backups that are not deleted.
+  private(set) var verdicts: [BackupID: RetentionRules.Verdict] = [:]
+  /// Backups whose manifests this store has still.
+  private(set) var remaining: [ManifestHeader]
+  private var restorable: BackupID?
+
+  var repository: Repository { run.repository }
+  var lineage: Lineage { run.lineage }
+
+  /// - Throws: ``RetentionError/manifestUnreadable(_:_:cause:)``: what it needs is not known, so nothing may go.
+  init(_ run: PruneRun, _ store: RepositoryStore) throws {
+    self.run = run
+    self.store = store
+    report = PruneReport(run.lineage, store.id)
+    remaining = try StoreReferences(run.repository, run.lineage, in: store, cancellation: run.cancellation).headers
+    let live = remaining.filter { run.deletions.tombstone(of: $0.id) == nil }
+    restorable = try Restorability(run.repository, run.lineage, in: store, wal: run.wal).newest(of: live.map(\.id))
+    verdicts = run.pruner.options.rules.verdicts(
+      on: live.map { $0.backup(stores: [store.id], missingStores: []) }, restorable: restorable, now: run.now)
+  }
+
+  func reportVerdicts(deleting: Set<BackupID>) {
+    for header in remaining {
+      guard let verdict = verdicts[header.id] else { continue }
+      let goes = deleting.contains(header.id)
+      report.add(
+        goes ? .tombstone : .keep, "backup", header.id.text, bytes: header.storedBytes.value,
+        verdict.keeps || goes ? verdict.reason : "another store keeps it")
+    }
+  }
+
+  // MARK: Manifests
+
+  func removeManifests() throws {
+    for header in remaining {
+      guard let deleted = run.deletions.deleted(header.id), let tombstone = run.deletions.tombstone(of: header.id)
+      else { continue }
+      func wait(_ reason: String) {
+        report.add(.wait, "backup", header.id.text, bytes: header.storedBytes.value, reason)
+      }
+      let end = deleted + Pruner.grace
+      guard end <= run.now else {
+        wait("deleted at \(tombstone.at) (\(tombstone.reason)); it can be undeleted until \(end)")
+        continue
+      }
+      if let lease = run.leases.first(where: { $0.taken <= deleted + Pruner.clockTolerance }) {
+        wait("a \(lease.purpose?.rawValue ?? "reader") that began at \(lease.taken) may use it")
+        continue
+      }
+      guard restorable != nil else {
+        wait("no other backup of this store can be restored")
+        continue
+      }
+      try run.check()
+      // Somebody may have brought it back since this prune began.
+      guard try Deletions(repository, lineage).deleted(header.id) == deleted else {
+        wait("it was undeleted while this prune ran")
+        continue
+      }
+      try remove(
+        [lineage.manifest(header.id)], "backup", header.id.text, bytes: 0,
+        "deleted at \(tombstone.at): \(tombstone.reason)")
+      remaining.removeAll { $0.id == header.id }
+    }
+  }
+
+  /// - Parameter name: In the report; nil reports the objects as a group.
+  func remove(_ names: [ObjectName], _ kind: String, _ name: String?, bytes: Int64, _ reason: String) throws {
+    if !run.isDry {
+      for name in names {
+        try run.check()
+        try store.objects.delete(name)
+      }
+    }
+    report.add(.remove, kind, name, count: names.count, bytes: bytes, reason)
+  }
+
+  // MARK: Packs
+
+  func removePacks() throws {
+    let cutoff = run.now - Pruner.youth
+    // Listed before references are collected: a pack stored later is not even considered.
+    let packs = try store.objects.list(below: lineage.packsPrefix).objects
+    let metadata = try store.objects.list(below: lineage.metadataPrefix).objects
+    var referred = try references().packs
+    if run.isDry { referred.subtract(try onlyOfRemoved(keeping: referred)) }
+    // A run that goes on may have taken over what only a checkpoint referred to, and has stored what nothing names yet.
+    let isBusy = try run.isBackupGoingOn()
+    for (kind, objects) in [("packs", packs), ("metadata", metadata)] {
+      var inUse = 0
+      var used: Int64 = 0
+      var young = 0
+      var garbage: [ObjectName] = []
+      var bytes: Int64 = 0
+      for object in objects {
+        guard let id = try? PackID(object.name.lastComponent) else { continue }
+        if referred.contains(id) {
+          inUse += 1
+          used += object.size
+        } else if let written = object.modified, written < cutoff, !isBusy {
+          garbage.append(object.name)
+          bytes += object.size
+        } else {
+          young += 1
+        }
+      }
+      report.add(.keep, kind, count: inUse, bytes: used, "backups or checkpoints use them")
+      report.add(.wait, kind, count: young, "nothing refers to them; they are younger than 48 hours or a run goes on")
+      try remove(garbage, kind, nil, bytes: bytes, "nothing refers to them")
+    }
+  }
+
+  /// A manifest that was put since this prune began counts, too.
+  private func references() throws -> StoreReferences {
+    try StoreReferences(repository, lineage, in: store, cancellation: run.cancellation)
+  }
+
+  /// For a dry run, whose manifests are all there still: what would be referred to no more.
+  private func onlyOfRemoved(keeping all: Set<PackID>) throws -> Set<PackID> {
+    let stays = Set(remaining.map(\.id))
+    var kept: Set<PackID> = []
+    for header in try references().headers where stays.contains(header.id) {
+      kept.formUnion(try BackupReader(repository, lineage, header.id).livePacks().map(\.pack))
+      kept.formUnion(header.parts)
+    }
+    for object in try store.objects.list(below: lineage.checkpointsPrefix).objects {
+      guard let checkpoint = RunCheckpoint(component: object.name.lastComponent) else { continue }
+      kept.formUnion(try BackupReader(repository, lineage, checkpoint: checkpoint).livePacks().map(\.pack))
+    }
+    return all.subtracting(kept)
+  }
+
+  // MARK: What runs and verifications left
+
+  func removeCheckpoints() throws {
+    let newest = remaining.last?.id
+    var old: [ObjectName] = []
+    var bytes: Int64 = 0
+    var kept = 0
+    let isBusy = try run.isBackupGoingOn()
+    for object in try store.objects.list(below: lineage.checkpointsPrefix).objects {
+      guard let checkpoint = RunCheckpoint(component: object.name.lastComponent) else { continue }
+      let isOvertaken = newest.map { checkpoint.backup <= $0 } ?? false
+      let isForgotten = object.modified.map { $0 < run.now - Pruner.checkpointLife } ?? false
+      if !isBusy, isOvertaken || isForgotten {
+        old.append(object.name)
+        bytes += object.size
+      } else {
+        kept += 1
+      }
+    }
+    report.add(.keep, "checkpoints", count: kept, "the next backup goes on from them")
+    try remove(old, "checkpoints", nil, bytes: bytes, "no backup will go on from them")
+  }
+
+  func removeDamageMarks() throws {
+    var present: Set<PackID> = []
+    for prefix in [lineage.packsPrefix, lineage.metadataPrefix] {
+      for object in try store.objects.list(below: prefix).objects {
+        if let id = try? PackID(object.name.lastComponent) { present.insert(id) }
+      }
+    }
+    let marks = try store.objects.list(below: lineage.damagePrefix).objects.map(\.name).filter {
+      guard let id = try? PackID($0.lastComponent) else { return false }
+      return !present.contains(id)
+    }
+    try remove(marks, "damage", nil, bytes: 0, "what they mark is gone")
+  }
+}
