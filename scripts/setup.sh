@@ -51,7 +51,7 @@ install_packages() {
 
 install_python() {
   # What an earlier version of the list made is made anew.
-  "$BACKUPD_TEST_PYTHON" -c 'import varlink, cryptography, zstandard' 2>/dev/null && return 0
+  "$BACKUPD_TEST_PYTHON" -c 'import varlink, cryptography, zstandard, croniter' 2>/dev/null && return 0
   local environment
   environment=$(dirname "$(dirname "$BACKUPD_TEST_PYTHON")")
   # It is emptied below: only what is ours.

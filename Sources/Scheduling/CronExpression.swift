@@ -2,7 +2,8 @@ public import BackupModel
 
 /// When a job is due: five fields (minute, hour, day of month, month, day of week) as in `crontab(5)`.
 ///
-/// Values, names (`mon`, `jan`), ranges, steps and lists; `@hourly`, `@daily`, `@midnight`, `@weekly`, `@monthly`,
+/// Values, names (`mon`, `jan`), ranges, steps and lists; for days also `?` (any), `L` (the month's last day), `5L` (its
+/// last Friday) and `5#2` (its second); `@hourly`, `@daily`, `@midnight`, `@weekly`, `@monthly`,
 /// `@yearly`, `@annually`. Where both days are restricted, either is enough; a day field that begins with `*` counts as
 /// unrestricted, and then both must match.
 /// - SeeAlso: Vixie cron, `crontab(5)`; its manual page `cron(8)` for daylight saving time.
@@ -115,8 +116,9 @@ public struct CronExpression: Sendable, Hashable, CustomStringConvertible {
 
   private func matchesDay(_ civil: Timestamp.Civil) -> Bool {
     guard month.contains(civil.month) else { return false }
-    let byMonth = dayOfMonth.contains(civil.day)
-    let byWeek = dayOfWeek.contains(civil.weekday)
+    let days = Timestamp.days(inMonth: civil.month, year: civil.year)
+    let byMonth = dayOfMonth.containsDay(civil.day, of: days)
+    let byWeek = dayOfWeek.containsWeekday(civil.weekday, day: civil.day, of: days)
     return dayOfMonth.isStar || dayOfWeek.isStar ? byMonth && byWeek : byMonth || byWeek
   }
 

@@ -3,6 +3,22 @@ struct CronField: Sendable, Hashable {
   var bits: UInt64 = 0
   /// The field begins with `*`: what Vixie's cron calls a star, also where a step follows.
   var isStar = false
+  /// Days of the month: `L`, its last.
+  var isLastDay = false
+  /// Days of the week, a bit each: `5L`, the last Friday of the month.
+  var lastWeekdays: UInt8 = 0
+  /// Days of the week, a bit each, by their place in the month: `5#2`, the second Friday.
+  var placedWeekdays: [UInt8] = [0, 0, 0, 0, 0]
+
+  /// Whether a day of a month of so many days is allowed, by its number.
+  func containsDay(_ day: Int, of days: Int) -> Bool { contains(day) || (isLastDay && day == days) }
+
+  /// Whether a day is allowed by its weekday, 0 for Sunday.
+  func containsWeekday(_ weekday: Int, day: Int, of days: Int) -> Bool {
+    let bit = UInt8(1) << UInt8(weekday)
+    return contains(weekday) || (day > days - 7 && lastWeekdays & bit != 0)
+      || placedWeekdays[(day - 1) / 7] & bit != 0
+  }
 
   func contains(_ value: Int) -> Bool { (0...63).contains(value) && bits >> UInt64(value) & 1 == 1 }
 
@@ -38,14 +54,46 @@ struct CronFieldParser {
   }
 
   func parse(_ text: Substring) throws(Problem) -> CronField {
+    if text == "?", isDay { return try parse("*") }
     var field = CronField(isStar: text.first == "*")
     for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+      if try parsePlaced(part, into: &field) { continue }
       let (values, step) = try parsePart(part)
       for value in stride(from: values.lowerBound, through: values.upperBound, by: step) {
         field.bits |= 1 << UInt64(range.upperBound == 7 && value == 7 ? 0 : value)
       }
     }
     return field
+  }
+
+  private var isDay: Bool { range.upperBound == 31 || isWeekday }
+  private var isWeekday: Bool { range.upperBound == 7 }
+
+  /// `L` of the month; `5L` and `fri#2` of the week.
+  /// - Returns: Whether it was one of these.
+  private func parsePlaced(_ part: Substring, into field: inout CronField) throws(Problem) -> Bool {
+    if range.upperBound == 31, part.lowercased() == "l" {
+      field.isLastDay = true
+      return true
+    }
+    guard isWeekday else { return false }
+    if part.last?.lowercased() == "l" {
+      guard part.count > 1 else {
+        throw Problem(
+          text: "In the \(name) field, \"\(part)\" names no day.",
+          advice: "Write \"5L\" for the last Friday of the month.")
+      }
+      field.lastWeekdays |= 1 << UInt8(try value(part.dropLast()) % 7)
+      return true
+    }
+    guard let sign = part.firstIndex(of: "#") else { return false }
+    guard let place = Self.number(part[part.index(after: sign)...]), (1...5).contains(place) else {
+      throw Problem(
+        text: "In the \(name) field, \"\(part)\" does not end with a number from 1 to 5.",
+        advice: "Write \"5#2\" for the second Friday of the month.")
+    }
+    field.placedWeekdays[place - 1] |= 1 << UInt8(try value(part[..<sign]) % 7)
+    return true
   }
 
   private func parsePart(_ part: Substring) throws(Problem) -> (values: ClosedRange<Int>, step: Int) {

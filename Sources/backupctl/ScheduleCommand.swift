@@ -10,7 +10,12 @@ struct ScheduleCommand: ParsableCommand {
 struct ScheduleNextCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "next", abstract: "When a schedule is due next.",
-    discussion: "Needs no configuration file. Example: backupctl schedule next \"0 2 * * mon-fri\" --count 3")
+    discussion: """
+      Needs no configuration file. Example: backupctl schedule next "0 2 * * mon-fri" --count 3
+
+      Beside values, names, ranges, steps and lists, days take ? (any), L (the month's last day), 5L (its last Friday) \
+      and 5#2 (its second Friday).
+      """)
 
   @Argument(help: "Five fields as in crontab(5), in quotes, or @hourly, @daily, @weekly, @monthly, @yearly.")
   var expression: String

@@ -31,6 +31,18 @@ import Testing
       // A field that begins with "*" is unrestricted: both must match, so days 1, 11, 21, 31 that are Mondays.
       ("0 0 */10 * mon", "2026-11-01T00:00:00Z", "2026-12-21T00:00:00Z"),
       ("0 0 13 * */2", "2026-11-01T00:00:00Z", "2026-12-13T00:00:00Z"),
+      // "?" is any day; "L" the last of the month, "5L" its last Friday, "5#2" its second.
+      ("0 0 ? * mon", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
+      ("0 0 1 * ?", "2026-11-01T00:00:00Z", "2026-12-01T00:00:00Z"),
+      ("0 0 L * *", "2028-02-01T00:00:00Z", "2028-02-29T00:00:00Z"),
+      ("0 0 l,15 * *", "2026-11-15T00:00:00Z", "2026-11-30T00:00:00Z"),
+      ("0 0 * * 5L", "2026-11-01T00:00:00Z", "2026-11-27T00:00:00Z"),
+      ("0 0 * * friL,7L", "2026-11-28T00:00:00Z", "2026-11-29T00:00:00Z"),
+      ("0 0 * * fri#2", "2026-11-01T00:00:00Z", "2026-11-13T00:00:00Z"),
+      ("0 0 * * 0#5", "2026-11-01T00:00:00Z", "2026-11-29T00:00:00Z"),
+      ("0 0 * * 0#5", "2026-12-01T00:00:00Z", "2027-01-31T00:00:00Z"),
+      ("0 0 L * mon#1", "2026-11-01T00:00:00Z", "2026-11-02T00:00:00Z"),
+      ("0 0 L * mon#1", "2026-11-03T00:00:00Z", "2026-11-30T00:00:00Z"),
       ("@hourly", "2026-11-01T00:30:00Z", "2026-11-01T01:00:00Z"),
       ("@daily", "2026-11-01T00:30:00Z", "2026-11-02T00:00:00Z"),
       ("@midnight", "2026-11-01T00:30:00Z", "2026-11-02T00:00:00Z"),
@@ -63,7 +75,13 @@ import Testing
       ("a * * * *", "minute"), ("* * * foo *", "month"), ("@reboot", "nickname"), ("@daily 1", "nickname"),
       ("1- * * * *", "missing"), ("-1 * * * *", "missing"), ("*/ * * * *", "step"),
       ("99999999999999 * * * *", "minute"),
-      ("** * * * *", "minute"), ("٣ * * * *", "minute"), ("* * L * *", "day of month"), ("* * * * 5#2", "day of week"),
+      ("** * * * *", "minute"), ("٣ * * * *", "minute"), ("* L * * *", "hour"),
+      ("* * * L *", "month"), ("* * 5L * *", "day of month"),
+      ("* * * * L", "no day"),
+      ("* * * * 5#6", "1 to 5"), ("* * * * 8#1", "day of week"),
+      ("* * * * 1-2L", "day of week"),
+      ("? * * * *", "minute"),
+      ("* * 5#1 * *", "day of month"), ("* * ?,1 * *", "day of month"), ("* * * * #", "1 to 5"),
     ])
   func refuses(expression: String, word: String) {
     #expect {
@@ -77,7 +95,7 @@ import Testing
   @Test("never traps, whatever is written")
   func survivesNoise() {
     var random = SystemRandomNumberGenerator()
-    let letters = Array("0123456789*/-,, @sunjan\t")
+    let letters = Array("0123456789*/-,, @sunjanL#?\t")
     for _ in 0..<20_000 {
       let text = String(
         (0..<Int.random(in: 0...24, using: &random)).map { _ in letters.randomElement(using: &random)! })
