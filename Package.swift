@@ -98,7 +98,8 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "JobState", "Jobs", "Repository", "RepositoryAccess", "Systemd", argumentParser, logging,
+        "DurableFiles", "JobState", "Jobs", "Repository", "RepositoryAccess", "Scheduling", "Systemd", argumentParser,
+        logging,
       ],
       swiftSettings: settings),
     .executableTarget(

@@ -125,6 +125,8 @@ public struct RunID: Sendable, Hashable, Comparable, Codable, CustomStringConver
 
 /// One backup: `<UTC start>-<8 random letters>`. The time in it is for people; order is by sequence number.
 public struct BackupID: Sendable, Hashable, Comparable, Codable, CustomStringConvertible {
+  /// Characters of its text, all ASCII.
+  public static let length = 25
   public let text: String
   /// - Throws: ``FormatError`` where the text has another form.
   public init(_ text: String) throws(FormatError) {

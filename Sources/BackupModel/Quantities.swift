@@ -102,3 +102,13 @@ extension Duration {
   /// Without its sign.
   public var magnitude: Duration { self < .zero ? .zero - self : self }
 }
+
+extension RetentionPolicy {
+  /// `30d`, `the newest 7`, or both.
+  public var text: String {
+    [
+      spanSeconds.map { "\(DurationText.format(.seconds($0))), at least \(atLeast)" },
+      count.map { "the newest \($0)" },
+    ].compactMap { $0 }.joined(separator: " and ")
+  }
+}

@@ -58,6 +58,8 @@ public struct RunRecord: Sendable, Hashable, Codable {
   public var storedBytes: ByteCount?
   public var warnings: [String]
   public var error: ErrorReport?
+  /// How many times of the schedule this speaks of, `due` being the first; nil for one.
+  public var times: Int?
 
   public init(
     run: RunID, job: JobID, kind: String, cluster: ClusterID?, trigger: RunTrigger, due: Timestamp, started: Timestamp

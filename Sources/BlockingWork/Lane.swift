@@ -10,6 +10,8 @@ public final class Lane: Sendable {
   /// - Parameter label: Seen in debuggers, e.g. `backup.worker-1`.
   public init(label: String) { queue = DispatchQueue(label: "io.backupd." + label) }
 
+  func perform(_ body: @escaping @Sendable () -> Void) { queue.async(execute: body) }
+
   /// Runs code that may block, after whatever was given to this lane before. Cancelling the task cancels the
   /// ``Cancellation`` that the code gets.
   public func run<Result: Sendable>(

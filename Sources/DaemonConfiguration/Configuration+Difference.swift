@@ -53,7 +53,8 @@ extension DaemonSettings {
   fileprivate var facts: Configuration.Facts {
     [
       ("state-directory", stateDirectory), ("socket", socket), ("admin-group", adminGroup), ("workers", "\(workers)"),
-      ("groups.backup", "\(backupWidth)"),
+      ("groups.backup", "\(widths.backup)"), ("groups.validation", "\(widths.validation)"),
+      ("groups.monitoring", "\(widths.monitoring)"),
     ]
   }
 }
@@ -80,15 +81,23 @@ extension StoreSettings {
   fileprivate var facts: Configuration.Facts { [("path", path), ("durability", durability.rawValue)] }
 }
 
+extension RunSettings {
+  fileprivate var facts: Configuration.Facts {
+    [
+      ("schedule", schedule?.text), ("timezone", timeZone.name), ("jitter", DurationText.format(jitter)),
+      ("missed", missed.rawValue), ("overlap", overlap.rawValue), ("deadline", DurationText.format(deadline)),
+      ("retries", "\(retries)"), ("rank", "\(rank)"),
+    ]
+  }
+}
+
 extension JobSettings {
   fileprivate var facts: Configuration.Facts {
     let common: Configuration.Facts = [("kind", kind.name), ("cluster", cluster.rawValue)]
     switch kind {
     case .physical(let settings):
-      return common + [
-        ("schedule", settings.schedule?.text), ("timezone", settings.timeZone.name),
-        ("missed", settings.missed.rawValue), ("deadline", settings.deadline.map(DurationText.format)),
-        ("retries", "\(settings.retries)"), ("keep", settings.keep.map(Self.text)),
+      return common + settings.runs.facts + [
+        ("keep", settings.keep?.text),
         ("checkpoint", settings.checkpoint.rawValue), ("source", settings.source.rawValue),
         ("rate", settings.rate?.description), ("full", "\(settings.full)"),
         ("compression", "\(settings.compression)"), ("priority", settings.priority.rawValue),
@@ -99,11 +108,5 @@ extension JobSettings {
         ("partial-interval", DurationText.format(settings.partialInterval)),
       ]
     }
-  }
-
-  private static func text(_ policy: RetentionPolicy) -> String {
-    [
-      policy.spanSeconds.map { DurationText.format(.seconds($0)) }, policy.count.map { "count \($0)" },
-    ].compactMap { $0 }.joined(separator: ", ")
   }
 }

@@ -36,9 +36,13 @@ enum DaemonKeys {
 enum GroupKeys {
   static let backup = Key(
     "backup", .count(1...16), .standard("1"), "Backups that run at the same time; those of one cluster never do.")
+  static let validation = Key(
+    "validation", .count(1...16), .standard("1"), "Drills that run at the same time.")
+  static let monitoring = Key(
+    "monitoring", .count(1...16), .standard("2"), "Checks that run at the same time.")
   static let section = Section(
     path: "daemon.groups", sentence: "The width of each group of jobs.",
-    keys: [backup.declaration] + ["wal", "validation", "monitoring"].map { .refused($0) })
+    keys: [backup.declaration, validation.declaration, monitoring.declaration, .refused("wal")])
 }
 
 enum ClusterKeys {
@@ -105,11 +109,21 @@ enum JobKeys {
   static let timezone = Key(
     "timezone", .timeZone, .computed("the host's time zone"), "The zone of the schedule, such as `Europe/Berlin`.")
   static let missed = Key(
-    "missed", .choice() as ValueType<MissedRunPolicy>, .standard("once"),
-    "What happens when runs were due while the daemon was down: `once` runs once for all of them, `skip` waits for the next."
+    "missed", .choice() as ValueType<MissedRuns>, .standard("once"),
+    "What happens when runs were due while the daemon was down, the host slept or its clock was set forward: `once` runs once for all of them, `skip` waits for the next."
   )
   static let deadline = Key(
-    "deadline", .duration("1m", "30d"), .optional, "A run that takes longer is cancelled and counts as failed.")
+    "deadline", .duration("1m", "30d"), .standard("24h"), "A run that takes longer is cancelled and counts as failed.")
+  static let jitter = Key(
+    "jitter", .duration("0s", "12h"), .standard("0s"),
+    "Runs begin up to so much after their time, so that many hosts do not begin at once; how much is the same each time for the same job and time. Keep it shorter than the time between two runs."
+  )
+  static let overlap = Key(
+    "overlap", .choice() as ValueType<OverlapPolicy>, .standard("queue"),
+    "What happens when it is due while its last run goes on: `queue` runs it after that one, `skip` does not run it. A backup that began after a waiting run was due is taken over by it."
+  )
+  static let rank = Key(
+    "rank", .count(0...99), .standard("50"), "Of runs that wait for each other, those of the lowest rank go first.")
   static let retries = Key(
     "retries", .count(0...10), .standard("2"), "Further attempts after a failed one, with growing pauses.")
   static let keep = Key(
@@ -134,12 +148,16 @@ enum JobKeys {
   static let priority = Key(
     "priority", .choice() as ValueType<RunPriority>, .standard("normal"),
     "`idle`: disks and processors serve everything else first.")
-  static let physical = [
-    schedule.declaration, timezone.declaration, missed.declaration, deadline.declaration, retries.declaration,
-    keep.declaration, checkpoint.declaration, source.declaration, rate.declaration, full.declaration,
-    compression.declaration, priority.declaration,
+  static let scheduled = [
+    schedule.declaration, timezone.declaration, jitter.declaration, missed.declaration, overlap.declaration,
+    deadline.declaration, retries.declaration, rank.declaration,
   ]
-  static let physicalLater = ["jitter", "overlap", "stores"].map { KeyDeclaration.refused($0) }
+  static let physical =
+    scheduled + [
+      keep.declaration, checkpoint.declaration, source.declaration, rate.declaration, full.declaration,
+      compression.declaration, priority.declaration,
+    ]
+  static let physicalLater = ["stores"].map { KeyDeclaration.refused($0) }
 
   static let slot = Key(
     "slot", .slotName, .computed("`backupd_` and the cluster's name, `-` written `_`"),

@@ -55,11 +55,7 @@ extension ConfigurationReader {
   }
 
   private func readPhysical(_ reader: MappingReader) -> PhysicalSettings? {
-    let schedule = reader.value(JobKeys.schedule)
-    let timeZone = reader.has(JobKeys.timezone) ? reader.value(JobKeys.timezone) : hostZone(reader.place)
-    let missed = reader.value(JobKeys.missed)
-    let deadline = reader.value(JobKeys.deadline)
-    let retries = reader.value(JobKeys.retries)
+    let runs = readRuns(reader)
     let keep = reader.value(JobKeys.keep)
     let checkpoint = reader.value(JobKeys.checkpoint)
     let source = reader.value(JobKeys.source)
@@ -67,12 +63,26 @@ extension ConfigurationReader {
     let full = reader.value(JobKeys.full)
     let compression = reader.value(JobKeys.compression)
     let priority = reader.value(JobKeys.priority)
-    guard let timeZone, let missed, let retries, let checkpoint, let source, let full, let compression, let priority
-    else { return nil }
+    guard let runs, let checkpoint, let source, let full, let compression, let priority else { return nil }
     return PhysicalSettings(
       checkpoint: checkpoint, source: source, keep: keep, rate: rate, full: full, compression: compression,
-      priority: priority, schedule: schedule,
-      timeZone: timeZone, deadline: deadline, retries: retries, missed: missed)
+      priority: priority, runs: runs)
+  }
+
+  /// What all jobs with a schedule have.
+  private func readRuns(_ reader: MappingReader) -> RunSettings? {
+    let schedule = reader.value(JobKeys.schedule)
+    let timeZone = reader.has(JobKeys.timezone) ? reader.value(JobKeys.timezone) : hostZone(reader.place)
+    let jitter = reader.value(JobKeys.jitter)
+    let missed = reader.value(JobKeys.missed)
+    let overlap = reader.value(JobKeys.overlap)
+    let deadline = reader.value(JobKeys.deadline)
+    let retries = reader.value(JobKeys.retries)
+    let rank = reader.value(JobKeys.rank)
+    guard let timeZone, let jitter, let missed, let overlap, let deadline, let retries, let rank else { return nil }
+    return RunSettings(
+      schedule: schedule, timeZone: timeZone, jitter: jitter, missed: missed, overlap: overlap, deadline: deadline,
+      retries: retries, rank: rank)
   }
 
   private func hostZone(_ place: Place) -> TimeZoneRules? {

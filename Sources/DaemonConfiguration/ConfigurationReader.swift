@@ -47,11 +47,15 @@ struct ConfigurationReader {
     let adminGroup = reader.value(DaemonKeys.adminGroup)
     let workers = reader.value(DaemonKeys.workers)
     let groupPlace = reader.has(DaemonKeys.groups) ? reader.place(of: DaemonKeys.groups) : place.child("", "groups")
-    let width = MappingReader(groupPlace, keys: GroupKeys.section.keys)?.value(GroupKeys.backup)
-    guard let stateDirectory, let socket, let width else { return nil }
+    let groups = MappingReader(groupPlace, keys: GroupKeys.section.keys)
+    let backup = groups?.value(GroupKeys.backup)
+    let validation = groups?.value(GroupKeys.validation)
+    let monitoring = groups?.value(GroupKeys.monitoring)
+    guard let stateDirectory, let socket, let backup, let validation, let monitoring else { return nil }
     return DaemonSettings(
       stateDirectory: stateDirectory, socket: socket, adminGroup: adminGroup,
-      workers: workers ?? min(max(sysconf(CInt(_SC_NPROCESSORS_ONLN)), 1), 4), backupWidth: width)
+      workers: workers ?? min(max(sysconf(CInt(_SC_NPROCESSORS_ONLN)), 1), 4),
+      widths: GroupWidths(backup: backup, validation: validation, monitoring: monitoring))
   }
 
   private func readClusters(_ place: Place) -> [Placed<ClusterSettings>] {

@@ -10,8 +10,14 @@ public struct DaemonSettings: Sendable, Hashable {
   public var adminGroup: String?
   /// Threads that compress and seal, for all runs together.
   public var workers: Int
-  /// How many backups run at the same time.
-  public var backupWidth: Int
+  public var widths: GroupWidths
+}
+
+/// How many runs of a group go on at the same time.
+public struct GroupWidths: Sendable, Hashable {
+  public var backup: Int
+  public var validation: Int
+  public var monitoring: Int
 }
 
 /// One of `clusters`.
@@ -59,8 +65,26 @@ public enum RunPriority: String, Sendable, Hashable, CaseIterable { case normal,
 /// Where a physical backup reads the cluster's files.
 public enum BackupSource: String, Sendable, Hashable, CaseIterable { case auto, stream, direct }
 
-/// What happens to runs that were due while the daemon was not running: one takes place for all, or none.
-public enum MissedRunPolicy: String, Sendable, Hashable, CaseIterable { case once, skip }
+/// What happens when a job is due while its last run goes on.
+public enum OverlapPolicy: String, Sendable, Hashable, CaseIterable { case queue, skip }
+
+/// What all jobs with a schedule have.
+public struct RunSettings: Sendable, Hashable {
+  /// Nil: only by hand.
+  public var schedule: CronExpression?
+  /// The zone of the schedule.
+  public var timeZone: TimeZoneRules
+  /// A run begins up to so much later.
+  public var jitter: Duration
+  public var missed: MissedRuns
+  public var overlap: OverlapPolicy
+  /// A run that takes longer is cancelled and failed.
+  public var deadline: Duration
+  /// Attempts after the first, with growing pauses.
+  public var retries: Int
+  /// Of runs that wait, those of the lowest rank go first.
+  public var rank: Int
+}
 
 /// What only physical jobs have.
 public struct PhysicalSettings: Sendable, Hashable {
@@ -75,14 +99,7 @@ public struct PhysicalSettings: Sendable, Hashable {
   /// zstd's level.
   public var compression: Int
   public var priority: RunPriority
-  public var schedule: CronExpression?
-  /// The zone of the schedule.
-  public var timeZone: TimeZoneRules
-  /// A run that takes longer is cancelled and failed; nil: never.
-  public var deadline: Duration?
-  /// Attempts after the first, with growing pauses.
-  public var retries: Int
-  public var missed: MissedRunPolicy
+  public var runs: RunSettings
 }
 
 /// What only WAL jobs have.
@@ -113,5 +130,7 @@ public struct JobSettings: Sendable, Hashable {
   public var kind: Kind
 
   /// Nil for jobs that run only by hand, and for WAL jobs.
-  public var schedule: CronExpression? { if case .physical(let settings) = kind { settings.schedule } else { nil } }
+  public var schedule: CronExpression? {
+    if case .physical(let settings) = kind { settings.runs.schedule } else { nil }
+  }
 }

@@ -73,6 +73,14 @@ public final class JobStateStore: Sendable {
     }
   }
 
+  /// Notes that times after `due` have not been dealt with, whatever was noted before: a wrong clock had been there.
+  public func resetDue(_ due: Timestamp, of job: JobID) throws {
+    try writing.withLock { _ in
+      guard memory.withLock({ $0.jobs[job]?.lastDue.map { $0 > due } ?? false }) else { return }
+      try save(change(job) { $0.lastDue = due })
+    }
+  }
+
   // MARK: Runs
 
   /// The runs going on, oldest first.
@@ -81,13 +89,13 @@ public final class JobStateStore: Sendable {
   public func liveRun(_ run: RunID) -> RunRecord? { memory.withLock { $0.live[run] } }
 
   /// A run begins. What was due is noted as dealt with, unless the run was asked for by hand.
+  ///
+  /// Its own file is enough: after a crash ``recoverInterrupted(now:)`` takes from it what the job's file lacks.
   public func begin(_ record: RunRecord) throws {
     try writing.withLock { _ in
       memory.withLock { $0.live[record.run] = record }
-      let state = change(record.job) { $0.begin(record) }
-      // The live file first: a crash between the two leaves a run that is recovered, not a due time that is forgotten.
+      _ = change(record.job) { $0.begin(record) }
       try StateFile.write(record, to: livePath(record.run))
-      try save(state)
     }
   }
 

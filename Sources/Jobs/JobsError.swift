@@ -6,7 +6,9 @@ public enum JobsError: OperatorError {
   case longRunning(JobID)
   case stopping
   case noSuchRun(RunID)
-  case deadlinePassed(JobID, Duration)
+  case deadlinePassed(JobID, Duration, last: ErrorReport)
+  /// Cancelled when its deadline passed, and it does not end.
+  case stuck(JobID, Duration)
   case storesMissing(BackupID, [StoreID: ErrorReport])
 
   public var summary: String {
@@ -15,7 +17,8 @@ public enum JobsError: OperatorError {
     case .longRunning(let job): "cannot run job \"\(job)\" by hand"
     case .stopping: "cannot run anything now"
     case .noSuchRun(let run): "there is no live run \"\(run)\""
-    case .deadlinePassed(let job, _): "could not finish job \"\(job)\" in time"
+    case .deadlinePassed(let job, _, _): "could not finish job \"\(job)\" in time"
+    case .stuck(let job, _): "could not stop job \"\(job)\" at its deadline"
     case .storesMissing(let backup, _): "backup \"\(backup)\" is not in every required store"
     }
   }
@@ -26,7 +29,11 @@ public enum JobsError: OperatorError {
     case .longRunning: "It receives WAL for as long as the daemon runs."
     case .stopping: "The daemon is stopping."
     case .noSuchRun: "It has ended, or there never was one of this id."
-    case .deadlinePassed(_, let limit): "Its deadline of \(DurationText.format(limit)) passed; the run was cancelled."
+    case .deadlinePassed(_, let limit, let last):
+      "Its deadline of \(DurationText.format(limit)) passed; the run was cancelled. It ended with: \(last.summary)"
+        + (last.detail.map { " (\($0))" } ?? "")
+    case .stuck(_, let limit):
+      "Its deadline of \(DurationText.format(limit)) passed, it was cancelled and does not end: it waits for a disk, a network file system or a server that does not answer. Other jobs go on; no other backup of its cluster begins."
     case .storesMissing(_, let causes):
       causes.sorted { $0.key < $1.key }
         .map { "\($0.key): \($0.value.summary)" + ($0.value.detail.map { " (\($0))" } ?? "") }.joined(separator: "; ")
@@ -38,6 +45,7 @@ public enum JobsError: OperatorError {
     case .longRunning: "See how it is doing with \"backupctl wal status\"."
     case .stopping: "Ask again when it runs."
     case .noSuchRun: "List the runs with \"backupctl runs\"."
+    case .stuck: "See what hangs (\"dmesg\", the stores' mounts), then \"systemctl restart backupd\"."
     case .deadlinePassed: "Look at the phases with \"backupctl runs\"; raise \"deadline\" if the work needs longer."
     case .storesMissing(_, let causes):
       causes.values.compactMap(\.hint).first ?? "Repair the store, then run the job again."

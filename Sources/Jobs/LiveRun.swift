@@ -12,9 +12,12 @@ final class LiveRun: Sendable {
     var record: RunRecord
     var reason: Reason?
     var lastTold = ContinuousClock.now
+    var isEnded = false
   }
   let id: RunID
-  let job: PhysicalJob
+  let job: Job
+  /// Whether it may take over what its predecessor made.
+  let mayAdopt: Bool
   let trigger: RunTrigger
   let due: Timestamp
   /// Cancelled by an operator or the deadline; the daemon's stop cancels the task instead.
@@ -23,7 +26,8 @@ final class LiveRun: Sendable {
   private let store: JobStateStore
   private let watch: RunWatch
 
-  init(_ record: RunRecord, job: PhysicalJob, store: JobStateStore, watch: RunWatch) {
+  init(_ record: RunRecord, job: Job, mayAdopt: Bool, store: JobStateStore, watch: RunWatch) {
+    self.mayAdopt = mayAdopt
     id = record.run
     self.job = job
     trigger = record.trigger
@@ -36,6 +40,15 @@ final class LiveRun: Sendable {
   var record: RunRecord { state.withLock { $0.record } }
   var reason: Reason? { state.withLock { $0.reason } }
 
+  /// The record as it ends; nil where it has ended before.
+  func end() -> RunRecord? {
+    state.withLock { state in
+      if state.isEnded { return nil }
+      state.isEnded = true
+      return state.record
+    }
+  }
+
   func cancel(_ reason: Reason) {
     state.withLock { if $0.reason == nil { $0.reason = reason } }
     cancellation.cancel()
@@ -45,11 +58,14 @@ final class LiveRun: Sendable {
   /// - Returns: The error where the file could not be written; the run goes on.
   @discardableResult
   func change(_ body: (inout RunRecord) -> Void) -> ErrorReport? {
-    let record = state.withLock { state in
+    let changed = state.withLock { state -> RunRecord? in
+      // One that was given up may still have something to say.
+      if state.isEnded { return nil }
       body(&state.record)
       state.lastTold = .now
       return state.record
     }
+    guard let record = changed else { return nil }
     watch.tell(record)
     do {
       try store.update(record)

@@ -13,9 +13,7 @@ struct Pruning: Sendable {
   private static let clockTolerance: Duration = .seconds(600)
 
   let cluster: ClusterID
-  let rules: RetentionRules
-  /// The server whose clock is compared.
-  let connection: Secret
+  let retention: ClusterRetention
   let repository: Repository
   let state: JobStateStore
   let logger: Logger
@@ -38,11 +36,11 @@ struct Pruning: Sendable {
 
   private func prune(_ cancellation: Cancellation) throws -> [PruneReport] {
     try checkClock()
-    let difference = try ServerClock.difference(to: connection.revealText(), cancellation: cancellation)
+    let difference = try ServerClock.difference(to: retention.connection.revealText(), cancellation: cancellation)
     guard difference.magnitude <= Self.clockTolerance else {
       throw RetentionError.clockDiffers(of: "the server", by: difference)
     }
-    return try Pruner(repository: repository, cluster: cluster, options: .init(rules: rules)).run(
+    return try Pruner(repository: repository, cluster: cluster, options: .init(rules: retention.rules)).run(
       cancellation: cancellation)
   }
 

@@ -29,6 +29,10 @@ public struct Lineage: Sendable, Hashable, CustomStringConvertible {
   public var tombstonesPrefix: String { prefix + "/tombstones" }
   public var leasesPrefix: String { prefix + "/leases" }
 
+  public var claimsPrefix: String { prefix + "/claims" }
+
+  /// `claims/<backup-id>-<job>`.
+  func claim(_ id: BackupID, _ job: JobID) -> ObjectName { ObjectName(composed: "\(claimsPrefix)/\(id)-\(job)") }
   /// `tombstones/<backup-id>-<n>`, `n` from 1.
   func tombstone(_ id: BackupID, _ number: Int) -> ObjectName {
     ObjectName(composed: "\(tombstonesPrefix)/\(id)-\(number)")

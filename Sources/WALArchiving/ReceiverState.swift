@@ -1,4 +1,5 @@
 internal import BackupModel
+internal import BlockingWork
 import Synchronization
 
 /// What the receiver's thread shows to others.
@@ -17,6 +18,9 @@ final class ReceiverState: Sendable {
   }
   private let values = Mutex(Values())
   let changed: Signal
+
+  /// Beats while the stream is read.
+  let heartbeat = Heartbeat()
 
   init(changed: Signal) { self.changed = changed }
 

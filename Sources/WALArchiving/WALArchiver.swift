@@ -163,6 +163,12 @@ public final class WALArchiver: Sendable {
     }
   }
 
+  /// Whether the loop that reads the stream has not turned for so long: it waits for a disk, or is wedged. The server's
+  /// silence does not hold it up.
+  public func isStalled(for limit: Duration) -> Bool {
+    state.look().phase == "streaming" && state.heartbeat.age > limit
+  }
+
   /// What `wal status` shows. May be called at any time from any thread.
   public func status() -> WALStatus {
     let receiver = state.look()

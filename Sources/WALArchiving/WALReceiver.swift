@@ -80,6 +80,7 @@ final class WALReceiver {
     try status(stream)
     while true {
       try cancellation.check()
+      state.heartbeat.beat()
       let message = try stream.next(timeout: untilStatus) { try take($0) }
       guard let message else {
         try status(stream)

@@ -90,6 +90,7 @@ struct Assembly {
         }
       }
       group.addTask { await control.reportStatus() }
+      group.addTask { await Watchdog(runner: runner, notifier: notifier, logger: logger).run() }
       for await signal in signals.received {
         if signal == SIGHUP {
           await control.reloadOnSignal()

@@ -65,7 +65,8 @@ enum Sample {
     #expect(
       configuration.daemon
         == DaemonSettings(
-          stateDirectory: "/srv/state", socket: "/run/b.sock", adminGroup: "dba", workers: 3, backupWidth: 2))
+          stateDirectory: "/srv/state", socket: "/run/b.sock", adminGroup: "dba", workers: 3,
+          widths: GroupWidths(backup: 2, validation: 1, monitoring: 2)))
     let cluster = try #require(configuration.clusters.first)
     #expect(cluster.id.rawValue == "my-db" && cluster.dataDirectory == "/var/lib/postgresql/15/main")
     #expect(cluster.password == .credential("db-password"))
@@ -77,8 +78,8 @@ enum Sample {
       return
     }
     #expect(wal == WALSettings(slot: "mine", recoveryWindow: .seconds(604_800), partialInterval: .seconds(2)))
-    #expect(nightly.schedule?.text == "0 2 * * mon-fri" && nightly.timeZone.name == "Europe/Berlin")
-    #expect(nightly.missed == .skip && nightly.deadline == .seconds(21600) && nightly.retries == 0)
+    #expect(nightly.runs.schedule?.text == "0 2 * * mon-fri" && nightly.runs.timeZone.name == "Europe/Berlin")
+    #expect(nightly.runs.missed == .skip && nightly.runs.deadline == .seconds(21600) && nightly.runs.retries == 0)
     #expect(nightly.keep == RetentionPolicy(spanSeconds: 2_592_000, count: 7))
     #expect(nightly.checkpoint == .spread && nightly.source == .stream && nightly.full)
     #expect(nightly.rate == ByteCount(100_000_000))
@@ -92,14 +93,17 @@ enum Sample {
     let configuration = try Sample.parse(text)
     #expect(configuration.daemon.stateDirectory == "/var/lib/backupd")
     #expect(configuration.daemon.socket == Configuration.standardSocket)
-    #expect((1...4).contains(configuration.daemon.workers) && configuration.daemon.backupWidth == 1)
+    #expect((1...4).contains(configuration.daemon.workers) && configuration.daemon.widths.backup == 1)
     guard case .wal(let wal) = configuration.jobs[0].kind, case .physical(let job) = configuration.jobs[1].kind else {
       Issue.record("kinds in another order")
       return
     }
     #expect(wal == WALSettings(slot: "backupd_my_db", recoveryWindow: nil, partialInterval: .seconds(10)))
-    #expect(job.schedule == nil && job.keep == nil && job.deadline == nil && job.rate == nil && !job.full)
-    #expect(job.retries == 2 && job.missed == .once && job.checkpoint == .fast && job.source == .auto)
+    #expect(
+      job.runs.schedule == nil && job.keep == nil && job.runs.deadline == .seconds(86400) && job.rate == nil
+        && !job.full)
+    #expect(job.runs.retries == 2 && job.runs.missed == .once && job.runs.overlap == .queue && job.runs.rank == 50)
+    #expect(job.checkpoint == .fast && job.source == .auto)
   }
 
   @Test(
@@ -248,7 +252,7 @@ enum Sample {
             + "Europe/Berlin or UTC; \"timedatectl list-timezones\" prints them"
         ]
       ),
-      (Sample.job("jitter: 5m"), ["f:8:39: jobs.j.jitter: is not supported by this version"]),
+      (Sample.job("stores: [a]"), ["f:8:39: jobs.j.stores: is not supported by this version"]),
       (Sample.job("slot: x"), ["f:8:39: jobs.j.slot: does not apply to jobs of kind physical"]),
       (
         Sample.job("source: direct"),

@@ -102,7 +102,7 @@ import Testing
   ]
   private static let run: Set = [
     "run", "job", "kind", "cluster", "trigger", "due", "started", "finished", "outcome", "progress", "phases",
-    "backup", "totalBytes", "newBytes", "storedBytes", "warnings", "error",
+    "backup", "totalBytes", "newBytes", "storedBytes", "warnings", "error", "times",
   ]
   private static let wal: Set = [
     "cluster", "systemIdentifier", "timeline", "slot", "state", "receivedLSN", "flushedLSN", "serverLSN", "lastMessage",

@@ -276,6 +276,7 @@ struct StateFixture {
       try store.begin(record)
       let live = directory + "/live/\(record.run).json"
       let liveBytes = try DurableFile.read(live)
+      try store.markDue(record.due, of: F.nightly)
       let stateBytes = try DurableFile.read(directory + "/jobs/nightly.json")
       F.end(&record, .failed)
       try store.end(record)

@@ -65,12 +65,15 @@ struct JobsFixture: Sendable {
 
   func job(
     _ name: String, schedule: String? = nil, missed: MissedRuns = .once, deadline: Duration? = nil,
-    slow: Bool = false, connection: Secret? = nil
-  ) throws -> PhysicalJob {
-    PhysicalJob(
-      id: try JobID(name), cluster: cluster, connection: connection ?? self.connection,
-      schedule: try schedule.map { try CronExpression($0) }, zone: .utc, checkpoint: .fast, deadline: deadline,
-      retries: 0, missed: missed, workers: 1, maximumRate: slow ? ByteCount(1 << 20) : nil)
+    slow: Bool = false, connection: Secret? = nil, full: Bool = false
+  ) throws -> Job {
+    Job(
+      id: try JobID(name), kind: "physical", cluster: cluster,
+      timetable: try schedule.map { Timetable(schedule: try CronExpression($0), zone: .utc, missed: missed) },
+      deadline: deadline ?? .seconds(86400), retries: 0,
+      body: PhysicalJob(
+        cluster: cluster, connection: connection ?? self.connection, workers: 1,
+        maximumRate: slow ? ByteCount(1 << 20) : nil, full: full))
   }
 
   /// Once a run has ended.

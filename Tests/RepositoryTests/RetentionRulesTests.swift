@@ -55,6 +55,21 @@ import Testing
     #expect(Self.kept(mixed, [:]) == Array(1...7))
   }
 
+  @Test("counts what a job took over from another as its own, too")
+  func claims() {
+    let backups = Self.backups([Self.hourly, Self.hourly, Self.hourly, Self.hourly, Self.nightly])
+    let rules = RetentionRules(
+      policies: [Self.nightly: .init(count: 2), Self.hourly: .init(count: 1)], recoveryWindow: nil)
+    func kept(_ claims: [BackupID: Set<JobID>]) -> [UInt64] {
+      let verdicts = rules.verdicts(on: backups, claims: claims, restorable: backups[4].id, now: Self.now)
+      return backups.filter { verdicts[$0.id]!.keeps }.map(\.sequence)
+    }
+    #expect(kept([:]) == [4, 5])
+    #expect(kept([backups[1].id: [Self.nightly]]) == [2, 4, 5])
+    #expect(kept([backups[0].id: [Self.nightly], backups[1].id: [Self.nightly]]) == [2, 4, 5])
+    #expect(kept([backups[2].id: [JobID(unchecked: "gone")]]) == [3, 4, 5])
+  }
+
   @Test("includes the backup that the recovery window begins after, and the last that can be restored")
   func window() {
     let ten = Self.backups(Array(repeating: Self.nightly, count: 10))

@@ -16,7 +16,7 @@ public struct PruneReport: Sendable {
   /// An object, or objects that share their fate.
   public struct Entry: Sendable, Hashable {
     public var action: Action
-    /// `backup`, `packs`, `metadata`, `wal`, `checkpoints`, `leases`, `tombstones`, `damage`, `gaps`.
+    /// `backup`, `packs`, `metadata`, `wal`, `checkpoints`, `leases`, `tombstones`, `claims`, `damage`, `gaps`.
     public var kind: String
     /// A backup's id, a range of WAL; nil for a group.
     public var name: String?

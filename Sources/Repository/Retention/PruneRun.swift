@@ -14,6 +14,7 @@ final class PruneRun {
   /// Leases of others that counted when this began.
   let leases: [Lease.Live]
   private let expired: [(store: RepositoryStore, name: ObjectName)]
+  let claims: Claims
   let wal: WALCatalog
 
   var repository: Repository { pruner.repository }
@@ -29,6 +30,7 @@ final class PruneRun {
     let (live, expired) = try Lease.list(pruner.repository, lineage, at: pruner.options.now())
     leases = live.filter { $0.holder != lease?.holder.description && $0.purpose != .prune }
     self.expired = expired
+    claims = try Claims(pruner.repository, lineage)
     wal = try WALCatalog(pruner.repository, lineage, segmentSize: try Self.segmentSize(pruner.repository, lineage))
   }
 
@@ -119,6 +121,11 @@ final class PruneRun {
         return !present.contains(name.backup)
       }
       try store.remove(names, "tombstones", nil, bytes: 0, "their backups are gone")
+      let claims = try store.store.objects.list(below: lineage.claimsPrefix).objects.map(\.name).filter {
+        guard let (backup, _) = Claims.parse($0.lastComponent) else { return false }
+        return !present.contains(backup)
+      }
+      try store.remove(claims, "claims", nil, bytes: 0, "their backups are gone")
     }
   }
 }

@@ -25,7 +25,9 @@ final class StorePrune {
     let live = remaining.filter { run.deletions.tombstone(of: $0.id) == nil }
     restorable = try Restorability(run.repository, run.lineage, in: store, wal: run.wal).newest(of: live.map(\.id))
     verdicts = run.pruner.options.rules.verdicts(
-      on: live.map { $0.backup(stores: [store.id], missingStores: []) }, restorable: restorable, now: run.now)
+      on: live.map { $0.backup(stores: [store.id], missingStores: []) }, claims: run.claims.jobs,
+      restorable: restorable,
+      now: run.now)
   }
 
   func reportVerdicts(deleting: Set<BackupID>) {

@@ -31,6 +31,7 @@ extension RunRecord: JSONConvertible {
       "run": run, "job": job, "kind": kind, "cluster": cluster, "trigger": trigger, "due": due, "started": started,
       "finished": finished, "outcome": outcome, "progress": progress, "phases": phases, "backup": backup,
       "totalBytes": totalBytes, "newBytes": newBytes, "storedBytes": storedBytes, "warnings": warnings, "error": error,
+      "times": times ?? 1,
     ])
   }
 }
