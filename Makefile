@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 prefix := /usr
 DESTDIR ?=
-# make bench SIZE=100: pgbench scale, about 15 MB each
+# make bench SIZE=100: units of about 15 MB
 SIZE ?= 100
 ROUNDS ?= 3
 release := swift build -c release --static-swift-stdlib
@@ -33,7 +33,8 @@ tsan: setup ## the tests under the thread sanitizer, beside the ordinary build
 lint: ## formatting, script syntax, the systemd unit
 	scripts/lint.sh
 
-bench: setup release ## first backup against pg_basebackup; SIZE=100 ROUNDS=3
+bench: setup release ## backups and restores against other tools; SIZE=100 ROUNDS=3
+	Benchmarks/install-peers.sh
 	Benchmarks/bench.sh --size $(SIZE) --rounds $(ROUNDS)
 
 soak: setup ## the long tests at full size

@@ -1,26 +1,27 @@
 #!/usr/bin/env bash
-# The first backup, ours against pg_basebackup's, on the same server, disk and run.
+# Backups and restores, ours against other tools', on the same server, disk and run.
 #
-#   bench.sh [--size SCALE] [--rounds N] [--postgres MAJOR]
+#   bench.sh [--size UNITS] [--rounds N] [--postgres MAJOR] [--sides "NAME ..."]
 #
-# Each round takes one of each, in alternating order, into a new place. Ours is "backupctl run" through the daemon: two
-# workers, encryption, page checksums verified, WAL streamed, a new repository each time. Theirs is
-#   pg_basebackup -c fast -Ft -X none --compress=client-zstd:level=1,workers=2
-# Prints the table and puts it between the markers of docs/performance.md.
+# A unit is about 15 MB of pgbench and OAuth rows. A round: a full backup by each side into a new place; 3 % of the pages
+# changed; the second backup; one with nothing changed; restores. The order of the sides turns with each round. Prints
+# tables of medians and puts them between the markers of docs/performance.md.
 #
 #   BACKUPD_BIN    directory of the programs (default .build/release)
-#   BENCH_DIR      where everything is written (default TMPDIR or /tmp): a disk with room for four times the cluster
+#   BENCH_DIR      where everything is written (default TMPDIR or /tmp): a disk with room for eight times the cluster
+#   PGBACKREST     another pgbackrest
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
 . "$repo_root/scripts/throwaway-postgres.sh"
 : "${BACKUPD_BIN:=$repo_root/.build/release}"
-size=100 rounds=3 major=15
+size=100 rounds=3 major=15 sides=''
 while [ $# -gt 0 ]; do
   case $1 in
   --size) size=$2 ;;
   --rounds) rounds=$2 ;;
   --postgres) major=$2 ;;
-  *) fail "unknown argument \"$1\"" "bench.sh [--size SCALE] [--rounds N] [--postgres MAJOR]" ;;
+  --sides) sides=$2 ;;
+  *) fail "unknown argument \"$1\"" 'bench.sh [--size UNITS] [--rounds N] [--postgres MAJOR] [--sides "NAME ..."]' ;;
   esac
   shift 2
 done
@@ -28,15 +29,23 @@ done
 for program in backupd backupctl backupd-wal; do
   [ -x "$BACKUPD_BIN/$program" ] || fail "\"$BACKUPD_BIN/$program\" is missing" "make release"
 done
+pgbackrest=${PGBACKREST:-$(command -v pgbackrest || true)}
+if [ -z "$sides" ]; then
+  sides="ours ours3 basebackup-client basebackup-server read tar1 tar3 untar"
+  [ -z "$pgbackrest" ] || sides+=" pgbackrest pgbackrest1"
+  [ "$major" -lt 17 ] || sides+=" native"
+fi
+read -r -a order <<<"$sides"
 
 work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/backupd-bench.XXXXXX")
 pg_bin=$BACKUPD_TEST_PG/$major/bin pg_data=$work/data pg_socket=$work/run
 daemon=''
+. "$(dirname "$0")/sides.sh"
 cleanup() {
   local status=$?
   trap - EXIT INT TERM
   [ "$status" = 0 ] || tail -20 "$work/backupd.log" >&2 2>/dev/null || true
-  stop_daemon
+  ours_stop
   pg_stop immediate || true
   rm -rf "$work"
   exit "$status"
@@ -45,138 +54,81 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
-stop_daemon() {
-  [ -n "$daemon" ] || return 0
-  kill "$daemon" 2>/dev/null || true
-  wait "$daemon" 2>/dev/null || true
-  daemon=''
-}
-since() { awk -v a="$1" -v b="$EPOCHREALTIME" 'BEGIN { printf "%.2f", b - a }'; }
-median() { sort -n "$1" | awk '{ v[NR] = $1 } END { print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2 }'; }
-ratio() { awk -v a="$1" -v b="$2" 'BEGIN { printf "%.2f", a / b }'; }
-directory_bytes() { du -sb "$1" | cut -f1; }
-mebibytes() { awk -v b="$1" 'BEGIN { printf "%.0f", b / 1048576 }'; }
-# User and system time of a process so far, in seconds (proc(5), fields 14 and 15 of stat; the name holds no blank).
-cpu_seconds() { awk -v hz="$(getconf CLK_TCK)" '{ printf "%.2f", ($14 + $15) / hz }' "/proc/$1/stat"; }
-memory_mib() { awk -v key="$2:" '$1 == key { printf "%.0f", $2 / 1024 }' "/proc/$1/status"; }
-ctl() { "${as_postgres[@]}" "$work/bin/backupctl" "$@"; }
-
 chmod 755 "$work"
 mkdir "$work/bin" "$pg_socket"
 cp "$BACKUPD_BIN"/{backupd,backupctl,backupd-wal} "$work/bin/"
+cp "$repo_root/Benchmarks/measure.py" "$work/"
 [ "$(id -u)" != 0 ] || chown postgres:postgres "$work" "$pg_socket"
-export PATH=$work/bin:$pg_bin:$PATH BACKUPD_CONFIG=$work/backupd.yaml
+export PATH=$work/bin:$pg_bin:$PATH
 cd "$work"
-cat >"$BACKUPD_CONFIG" <<YAML
-daemon: {state-directory: $work/ours/state, socket: $work/run/control.sock, workers: 2}
-clusters:
-  bench: {connection: host=$pg_socket user=postgres dbname=postgres}
-repository:
-  encryption: {key-file: $work/ours/repository.key}
-  stores:
-    local: {path: $work/ours/repository}
-jobs:
-  wal:   {kind: wal, cluster: bench}
-  first: {kind: physical, cluster: bench}
-YAML
 
-say "Filling PostgreSQL $major: pgbench scale $size and $((size * 2000)) users"
-pg_create shared_buffers=256MB max_wal_size=8GB
+say "Filling PostgreSQL $major: $size units"
+settings=(shared_buffers=256MB max_wal_size=8GB autovacuum=off)
+[ "$major" -lt 17 ] || settings+=(summarize_wal=on)
+pg_create "${settings[@]}"
 pg_start
-"$pg_bin/pgbench" -i -q -s "$size" -h "$pg_socket" -U postgres postgres 2>/dev/null
+"$pg_bin/pgbench" -i -q -s $((size / 4 + 1)) -F 90 -h "$pg_socket" -U postgres postgres 2>/dev/null
 pg_sql -f "$repo_root/scripts/oauth/schema.sql"
-pg_sql -v users=$((size * 2000)) -f "$repo_root/scripts/oauth/seed.sql"
-# Both sides find the same state: vacuumed, checkpointed, on disk, in the page cache.
-pg_sql -c 'vacuum freeze analyze' -c checkpoint
+pg_sql -v rows=$((size * 14000)) -f "$repo_root/Benchmarks/seed.sql"
+pg_sql -c checkpoint
 cluster_bytes=$(directory_bytes "$pg_data/base")
-find "$pg_data/base" -type f -exec cat {} + >/dev/null
 
-daemon_answers() {
-  local status=0
-  ctl status >/dev/null 2>&1 || status=$?
-  [ "$status" = 0 ] || [ "$status" = 3 ]
+rotated() { # the sides, beginning with another in each round
+  local shift=$((($1 - 1) % ${#order[@]}))
+  printf '%s\n' "${order[@]:shift}" "${order[@]:0:shift}"
 }
-
-ours() {
-  rm -rf "$work/ours"
-  "${as_postgres[@]}" mkdir "$work/ours"
-  ctl repository create >/dev/null
-  "${as_postgres[@]}" "$work/bin/backupd" --config "$BACKUPD_CONFIG" >"$work/backupd.log" 2>&1 &
-  daemon=$!
-  local polls=0
-  until daemon_answers; do
-    polls=$((polls + 1))
-    [ $polls -lt 100 ] || fail "backupd does not answer"
-    sleep 0.1
+# each STEP ROUND [ARGUMENT ...]   calls SIDE_STEP of those sides that have it
+each() {
+  local step=$1 round=$2 side
+  shift 2
+  for side in $(rotated "$round"); do
+    declare -F "${side}_$step" >/dev/null || continue
+    find "$pg_data/base" -type f -exec cat {} + >/dev/null
+    "${side}_$step" "$@"
   done
-  memory_mib "$daemon" VmRSS >>"$work/ours.idle"
-  sync
-  local cpu start
-  cpu=$(cpu_seconds "$daemon")
-  start=$EPOCHREALTIME
-  ctl run first >"$work/run.log" 2>&1 || {
-    cat "$work/run.log" >&2
-    fail "the backup did not succeed"
-  }
-  since "$start" >>"$work/ours.wall"
-  echo >>"$work/ours.wall"
-  awk -v a="$cpu" -v b="$(cpu_seconds "$daemon")" 'BEGIN { printf "%.2f\n", b - a }' >>"$work/ours.cpu"
-  memory_mib "$daemon" VmHWM >>"$work/ours.peak"
-  for file in ours.idle ours.peak; do echo >>"$work/$file"; done
-  stop_daemon
-  directory_bytes "$work/ours/repository" >>"$work/ours.bytes"
 }
 
-theirs() {
-  rm -rf "$work/theirs"
-  sync
-  local TIMEFORMAT='%R %U %S' times
-  times=$({ time "${as_postgres[@]}" "$pg_bin/pg_basebackup" -h "$pg_socket" -U postgres -D "$work/theirs" -c fast -Ft \
-    -X none --compress=client-zstd:level=1,workers=2 2>"$work/basebackup.log"; } 2>&1) || {
-    cat "$work/basebackup.log" >&2
-    fail "pg_basebackup did not succeed"
-  }
-  awk '{ print $1 }' <<<"$times" >>"$work/theirs.wall"
-  awk '{ printf "%.2f\n", $2 + $3 }' <<<"$times" >>"$work/theirs.cpu"
-  directory_bytes "$work/theirs" >>"$work/theirs.bytes"
-}
-
+changed_pages=0 changed_bytes=0
 for round in $(seq "$rounds"); do
-  if [ $((round % 2)) = 1 ]; then
-    ours
-    theirs
-  else
-    theirs
-    ours
+  each full "$round"
+  if [ "$round" = 1 ]; then cp -a "$pg_data/base" "$work/before"; fi
+  pg_sql -v share=0.03 -f "$repo_root/Benchmarks/touch.sql"
+  if [ "$round" = 1 ]; then
+    read -r changed_pages changed_bytes < <("$BACKUPD_TEST_PYTHON" "$repo_root/Benchmarks/changed.py" before data/base)
+    rm -rf "$work/before"
   fi
-  say "round $round: backupd $(tail -1 "$work/ours.wall") s, pg_basebackup $(tail -1 "$work/theirs.wall") s"
+  each second "$round"
+  each unchanged "$round"
+  each restore "$round" restore
+  say "round $round of $rounds is done: full, second, unchanged and restore took us" \
+    "$(for step in full second unchanged restore; do tail -1 "$work/$step.ours.times" | cut -d' ' -f1; done | xargs) s"
 done
 
 model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
-memory=$(awk '$1 == "MemTotal:" { printf "%.0f", $2 / 1048576 }' /proc/meminfo)
-filesystem=$(findmnt -n -o FSTYPE -T "$work")
-ours_wall=$(median "$work/ours.wall") theirs_wall=$(median "$work/theirs.wall")
-{
-  printf '| first backup of %s MiB | median wall, s | CPU of the client side, s | stored, MiB |\n' "$(mebibytes "$cluster_bytes")"
-  printf '| --- | ---: | ---: | ---: |\n'
-  for side in ours theirs; do
-    name=backupd
-    [ $side = ours ] || name=pg_basebackup
-    printf '| %s | %s | %s | %s |\n' "$name" "$(median "$work/$side.wall")" "$(median "$work/$side.cpu")" \
-      "$(mebibytes "$(median "$work/$side.bytes")")"
-  done
-  printf '\n- Wall time, backupd to pg_basebackup: **%s** (medians of %s rounds; at most 1.00 is the goal).\n' \
-    "$(ratio "$ours_wall" "$theirs_wall")" "$rounds"
-  printf -- '- Memory of the daemon: %s MiB at the peak, %s MiB idle.\n' \
-    "$(sort -n "$work/ours.peak" | tail -1)" "$(median "$work/ours.idle")"
-  printf -- '- %s, %s cores, %s GiB, %s; PostgreSQL %s.\n' "${model:-$(uname -m)}" "$(nproc)" "$memory" "$filesystem" \
-    "$(pg_sql -c 'show server_version' | cut -d' ' -f1)"
-} >"$work/table.md"
-cat "$work/table.md"
-
-page=$repo_root/docs/performance.md
-if grep -q '<!-- bench:begin -->' "$page"; then
-  sed -e '/<!-- bench:begin -->/r '"$work/table.md" -e '/<!-- bench:begin -->/,/<!-- bench:end -->/{/<!-- bench:/!d}' \
-    "$page" >"$work/page.md"
-  cat "$work/page.md" >"$page"
-fi
+names=(ours=backupd "ours3=backupd, zstd level 3" "pgbackrest=pgBackRest, zstd level 3" "pgbackrest1=pgBackRest, zstd level 1"
+  "basebackup-client=pg_basebackup, client zstd 1" "basebackup-server=pg_basebackup, server zstd 1"
+  "native=pg_basebackup, incremental" "untar=zstd -d, tar -x; sync" "read=limit: reading the files"
+  "tar1=limit: tar, zstd -1 -T2; sync" "tar3=limit: tar, zstd -3 -T2; sync")
+# put SCENARIO TITLE CHANGED   prints the table and puts it between its markers
+put() {
+  {
+    printf '%s\n\n' "$2"
+    /usr/bin/python3 "$repo_root/Benchmarks/table.py" "$work" "$1" "$3" "$cluster_bytes" "${names[@]}"
+    printf '\n%s, %s cores, %s GiB, %s; PostgreSQL %s%s; medians of %s rounds.\n' "${model:-$(uname -m)}" "$(nproc)" \
+      "$(awk '$1 == "MemTotal:" { printf "%.0f", $2 / 1048576 }' /proc/meminfo)" "$(findmnt -n -o FSTYPE -T "$work")" \
+      "$(pg_sql -c 'show server_version' | cut -d' ' -f1)" "${pgbackrest:+; $("$pgbackrest" version)}" "$rounds"
+  } >"$work/table.md"
+  cat "$work/table.md"
+  local page=$repo_root/docs/performance.md marker=$1
+  [ "$major" = 15 ] || marker=$1-$major
+  if grep -q "<!-- bench:$marker:begin -->" "$page"; then
+    sed -e "/<!-- bench:$marker:begin -->/r $work/table.md" \
+      -e "/<!-- bench:$marker:begin -->/,/<!-- bench:$marker:end -->/{/<!-- bench:/!d}" "$page" >"$work/page.md"
+    cat "$work/page.md" >"$page"
+  fi
+}
+bytes="$(awk -v b="$cluster_bytes" 'BEGIN { printf "%.0f", b / 1048576 }') MiB"
+put full "Full backup of $bytes:" 0
+put second "Second backup, $changed_pages pages of $((cluster_bytes / 8192)) changed at random:" "$changed_bytes"
+put unchanged "Nothing changed since the last backup, $bytes:" 0
+put restore "Restore of the second backup:" 0

@@ -1,0 +1,42 @@
+"""Pages that differ between two copies of a data directory, and their size compressed: the least a backup could store.
+
+    changed.py BEFORE AFTER      prints: pages, bytes compressed with zstd level 1 in groups of 256 KiB
+"""
+import os
+import sys
+
+import zstandard
+
+PAGE, GROUP = 8192, 32
+
+
+def main():
+    before, after = sys.argv[1:3]
+    compressor = zstandard.ZstdCompressor(level=1)
+    pages, stored, group = 0, 0, []
+
+    def flush():
+        nonlocal stored
+        if group:
+            stored += len(compressor.compress(b"".join(group)))
+            group.clear()
+
+    for directory, _, names in os.walk(after):
+        for name in names:
+            path = os.path.join(directory, name)
+            old_path = os.path.join(before, os.path.relpath(path, after))
+            old = open(old_path, "rb") if os.path.exists(old_path) else None
+            with open(path, "rb") as new:
+                while page := new.read(PAGE):
+                    if old is None or old.read(PAGE) != page:
+                        pages += 1
+                        group.append(page)
+                        if len(group) == GROUP:
+                            flush()
+            if old:
+                old.close()
+    flush()
+    print(pages, stored)
+
+
+main()
