@@ -106,7 +106,8 @@ let package = Package(
       name: "backupctl",
       dependencies: [
         "BackupModel", "BlockingWork", "ControlClient", "ControlProtocol", "DaemonConfiguration", "DurableFiles",
-        "KeyManagement", "Recovery", "Repository", "RepositoryAccess", "Scheduling", "Storage", argumentParser,
+        "KeyManagement", "Postgres", "Recovery", "Repository", "RepositoryAccess", "Scheduling", "Storage", "Systemd",
+        argumentParser,
       ],
       swiftSettings: settings),
     .executableTarget(name: "backupd-wal", dependencies: ["BackupModel"], swiftSettings: settings),

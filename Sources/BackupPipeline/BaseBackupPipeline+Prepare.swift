@@ -31,7 +31,8 @@ extension BaseBackupPipeline {
     let preflight = Preflight.baseBackup(facts)
     try preflight.check()
     let lineage = Lineage(cluster: options.cluster, systemIdentifier: facts.systemIdentifier)
-    try refuseForeign(lineage)
+    // A foreign cluster behind a known name would mix two histories.
+    try repository.requireCurrent(lineage)
     var header = try newHeader(lineage)
     header.serverVersion = facts.versionNumber
     header.walSegmentBytes = facts.walSegmentSize.bytes
@@ -62,15 +63,6 @@ extension BaseBackupPipeline {
     prepared.header.parent = pages?.parent
     // They stay with the backup: "show" says why it is as large as it is.
     prepared.header.warnings += warnings.map { $0.summary + ($0.detail.map { ": \($0)" } ?? "") }
-  }
-
-  /// A foreign cluster behind a known name would mix two histories.
-  private func refuseForeign(_ lineage: Lineage) throws {
-    let known = try repository.lineages(of: options.cluster)
-    guard known.isEmpty || known.contains(lineage) else {
-      throw RepositoryError.systemIdentifierDiffers(
-        options.cluster, repository: known.map(\.systemIdentifier), server: lineage.systemIdentifier)
-    }
   }
 
   private func newHeader(_ lineage: Lineage) throws -> ManifestHeader {

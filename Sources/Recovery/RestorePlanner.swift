@@ -41,7 +41,8 @@ public struct RestorePlanner: Sendable {
     }
     let (backups, damaged) = try catalog.list(options.cluster)
     let physical = backups.filter { $0.kind == .physical && $0.deleted == nil }
-    guard let newest = physical.max(by: { $0.started < $1.started }) else {
+    // Listed by lineage: the last is of the newest that has any.
+    guard let newest = physical.last else {
       if let first = damaged.first {
         throw RecoveryError.backupNotRestorable(
           first.backup, reason: [first.report.summary, first.report.detail].compactMap { $0 }.joined(separator: ": "))

@@ -75,7 +75,7 @@ public struct WALFetch: Sendable {
       )
     }
     // By hand, outside a data directory: the lineage of the newest backup.
-    guard let newest = try BackupCatalog(repository).list(cluster).backups.max(by: { $0.started < $1.started }) else {
+    guard let newest = try BackupCatalog(repository).list(cluster).backups.last else {
       throw RecoveryError.noBackup(cluster)
     }
     let lineage = Lineage(cluster: cluster, systemIdentifier: newest.systemIdentifier)

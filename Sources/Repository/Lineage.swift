@@ -29,6 +29,11 @@ public struct Lineage: Sendable, Hashable, CustomStringConvertible {
   public var tombstonesPrefix: String { prefix + "/tombstones" }
   public var leasesPrefix: String { prefix + "/leases" }
 
+  public var acceptancesPrefix: String { prefix + "/acceptances" }
+
+  /// `acceptances/<n>`, `n` from 1.
+  func acceptance(_ number: Int) -> ObjectName { ObjectName(composed: "\(acceptancesPrefix)/\(number)") }
+
   public var claimsPrefix: String { prefix + "/claims" }
 
   /// `claims/<backup-id>-<job>`.

@@ -272,9 +272,7 @@ public struct Repository: Sendable {
     }
   }
 
-  /// Lineages of a cluster that any store knows, in no particular order.
-  /// - Throws: `StorageError` where a store does not answer.
-  public func lineages(of cluster: ClusterID) throws -> [Lineage] {
+  func unorderedLineages(of cluster: ClusterID) throws -> Set<Lineage> {
     var found: Set<Lineage> = []
     for store in stores {
       for name in try store.objects.list(below: "clusters/\(cluster)").prefixes {
@@ -282,7 +280,7 @@ public struct Repository: Sendable {
         found.insert(Lineage(cluster: cluster, systemIdentifier: identifier))
       }
     }
-    return found.sorted { $0.systemIdentifier < $1.systemIdentifier }
+    return found
   }
 
   /// Clusters that any store knows, sorted.

@@ -20,8 +20,8 @@ public enum RepositoryError: OperatorError {
   case entryInvalid(String)
   /// Pages of a file have no place: a fault of this program that must not become a backup.
   case filePagesMissing(String)
-  /// The cluster was re-initialised, or the connection leads elsewhere.
-  case systemIdentifierDiffers(ClusterID, repository: [SystemIdentifier], server: SystemIdentifier)
+  /// The cluster was upgraded or re-initialised, or the connection leads elsewhere.
+  case systemIdentifierDiffers(ClusterID, repository: SystemIdentifier, server: SystemIdentifier)
 
   public var summary: String {
     switch self {
@@ -62,7 +62,7 @@ public enum RepositoryError: OperatorError {
     case .entryInvalid: "Its path or link is too long, or does not stay below the data directory."
     case .filePagesMissing: "Some of its pages were neither stored nor taken over. This is a fault of this program."
     case .systemIdentifierDiffers(_, let known, let server):
-      "The repository holds system identifier \(known.map(\.description).joined(separator: ", ")); the server says \(server)."
+      "The repository goes on with system identifier \(known); the server says \(server)."
     }
   }
 
@@ -80,8 +80,8 @@ public enum RepositoryError: OperatorError {
         ?? "Check that each store is mounted, under the path that \"repository.stores\" gives, and that it can be read."
     case .entryInvalid: nil
     case .filePagesMissing: "Run the job again, and report this."
-    case .systemIdentifierDiffers:
-      "Check that the connection leads to the right server. If the cluster was re-initialised, configure it under a new name."
+    case .systemIdentifierDiffers(let cluster, _, _):
+      "Check that the connection leads to the right server. If it was upgraded by pg_upgrade or made anew by initdb, run \"backupctl cluster accept \(cluster)\"."
     }
   }
 

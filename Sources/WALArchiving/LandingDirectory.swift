@@ -59,9 +59,13 @@ final class LandingDirectory: Sendable {
   /// Lets the next archiver have the directory; nothing is written into it through this one any more.
   func unlock() { lock.withLock { $0 = nil } }
 
-  /// Forgets everything: for the WAL of one backup, where what an earlier one left is of no use.
+  /// Forgets everything: for the WAL of one backup, where what an earlier one left is of no use, and for that of another
+  /// lineage. The position goes last: without it, what is left of the rest would be taken for the next lineage's.
   func empty() throws {
-    for name in try DurableFile.names(in: path) where name != "lock" { try DurableFile.remove(path + "/" + name) }
+    for name in try DurableFile.names(in: path) where name != "lock" && path + "/" + name != positionPath {
+      try DurableFile.remove(path + "/" + name)
+    }
+    if DurableFile.exists(positionPath) { try DurableFile.remove(positionPath) }
   }
 
   // MARK: Position

@@ -52,6 +52,7 @@ final class ReceiverSessions {
     let size = try segmentSize(connection)
     // Whose server this is comes first: nothing is made on another's.
     if let position = try landing.position() {
+      if identity.systemIdentifier != position.systemIdentifier { try leave(for: identity, cancellation) }
       try check(identity, size, against: position, connection)
     } else {
       _ = try accept(identity.systemIdentifier)
@@ -220,6 +221,23 @@ final class ReceiverSessions {
 
   // MARK: What breaks the run of WAL
 
+  /// Another lineage was accepted: what is landed of this one goes to its stores first.
+  private func leave(for identity: ReplicationConnection.Identity, _ cancellation: Cancellation) throws -> Never {
+    _ = try accept(identity.systemIdentifier)
+    try receiver?.setOpenSegmentAside()
+    state.change { $0.phase = "waiting" }
+    let changed = queue.changed
+    let handler = cancellation.addHandler { changed.raise() }
+    defer { cancellation.removeHandler(handler) }
+    while true {
+      try cancellation.check()
+      state.heartbeat.beat()
+      let before = changed.value
+      if queue.look({ $0.items.isEmpty }) { throw LineageLeft() }
+      changed.wait(after: before, for: .seconds(1))
+    }
+  }
+
   /// The server ended the timeline: its history first, then its WAL.
   private func follow(
     _ end: (next: TimelineID, at: LSN), _ connection: ReplicationConnection, _ receiver: WALReceiver
@@ -250,6 +268,9 @@ final class ReceiverSessions {
     observe(.gap(gap))
   }
 }
+
+/// Everything of the lineage that was received so far is in its stores; another one goes on.
+struct LineageLeft: Error {}
 
 /// A store must answer before streaming can begin.
 private struct RetryLater: OperatorError {

@@ -67,6 +67,10 @@ final class ShippingQueue: Sendable {
     var landed: [WALSegment] = []
     /// When which position became durable here, for the stores' lag.
     var samples: [(lsn: LSN, time: ContinuousClock.Instant)] = []
+
+    init(_ stores: [StoreID] = []) {
+      for store in stores { self.stores[store] = StoreState() }
+    }
   }
 
   let stores: [StoreID]
@@ -77,9 +81,13 @@ final class ShippingQueue: Sendable {
   init(stores: [StoreID], interval: Duration) {
     self.stores = stores
     self.interval = interval
-    var state = State()
-    for store in stores { state.stores[store] = StoreState() }
-    self.state = Mutex(state)
+    state = Mutex(State(stores))
+  }
+
+  /// Forgets everything: the positions of another lineage mean nothing in this one.
+  func reset() {
+    let stores = self.stores
+    change { $0 = State(stores) }
   }
 
   func change<Result: Sendable>(_ body: (inout sending State) -> sending Result) -> Result {

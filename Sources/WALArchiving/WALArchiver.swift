@@ -58,7 +58,7 @@ public final class WALArchiver: Sendable {
 
   /// - Parameters:
   ///   - accept: The lineage for a system identifier; throws where the repository's is another. Nil takes the
-  ///     cluster's only lineage, or begins its first.
+  ///     cluster's current lineage, or begins its first.
   ///   - observe: Called on the archiver's threads; must not block.
   public init(
     _ options: Options, repository: Repository, accept: (@Sendable (SystemIdentifier) throws -> Lineage)? = nil,
@@ -69,12 +69,13 @@ public final class WALArchiver: Sendable {
     self.observe = observe
     self.accept =
       accept ?? { identifier in
-        let known = try repository.lineages(of: options.cluster)
-        if let first = known.first, !known.contains(where: { $0.systemIdentifier == identifier }) {
-          throw WALArchivingError.foreignSystemIdentifier(
-            options.cluster, expected: first.systemIdentifier, found: identifier)
+        let lineage = Lineage(cluster: options.cluster, systemIdentifier: identifier)
+        do {
+          try repository.requireCurrent(lineage)
+        } catch RepositoryError.systemIdentifierDiffers(let cluster, let known, let server) {
+          throw WALArchivingError.foreignSystemIdentifier(cluster, expected: known, found: server)
         }
-        return Lineage(cluster: options.cluster, systemIdentifier: identifier)
+        return lineage
       }
     queue = ShippingQueue(stores: repository.stores.map(\.id), interval: options.partialInterval)
     state = ReceiverState(changed: queue.changed)
@@ -90,6 +91,24 @@ public final class WALArchiver: Sendable {
     // A run that still waits for WAL or a status may hold this archiver long after: its successor needs the lock now.
     defer { landing.unlock() }
     if options.slotLifetime == .temporary { try landing.empty() }
+    while true {
+      do {
+        try runLineage(landing, cancellation)
+        return
+      } catch is LineageLeft {
+        try landing.empty()
+        shipper.withLock { $0 = nil }
+        queue.reset()
+        state.change { $0 = .init() }
+      }
+    }
+  }
+
+  private func runLineage(_ landing: LandingDirectory, _ outer: Cancellation) throws {
+    // The end of a lineage ends the lanes, and not what may come after.
+    let cancellation = Cancellation()
+    let handler = outer.addHandler { cancellation.cancel() }
+    defer { outer.removeHandler(handler) }
     var bodies: [@Sendable () throws -> Void] = [{ try self.receive(landing, cancellation) }]
     for _ in 0..<max(1, options.lanes) { bodies.append { try self.waitForShipper(cancellation).run(cancellation) } }
     try runTogether(cancellation, label: "wal.\(options.cluster)", bodies)
@@ -128,6 +147,8 @@ public final class WALArchiver: Sendable {
         try session.run(cancellation)
       } catch let error as CancellationError {
         state.change { $0.phase = "stopped" }
+        throw error
+      } catch let error as LineageLeft {
         throw error
       } catch {
         // An error that our own cancellation caused is no failure.

@@ -44,7 +44,7 @@ public enum WALArchivingError: OperatorError, Equatable {
     case .streamNotContiguous(let expected, let found): "\(expected.lsn) was expected next; the server sent \(found)."
     case .serverRolledBack(let position, let reason): "\(reason) First difference: \(position)."
     case .foreignSystemIdentifier(_, let expected, let found):
-      "The repository's WAL is of system identifier \(expected); the server's is \(found)."
+      "The repository's WAL goes on with system identifier \(expected); the server's is \(found)."
     case .segmentSizeChanged(let expected, let found): "It was \(expected) bytes and is \(found) bytes."
     case .timelineForked(let held, _, let reason): "WAL is held on timeline \(held). \(reason)"
     case .landingUnreadable(_, let reason): reason
@@ -70,9 +70,9 @@ public enum WALArchivingError: OperatorError, Equatable {
     case .serverRolledBack:
       "If the server was restored from a backup or a snapshot, initialise its archive anew under another cluster name; "
         + "otherwise check that the connection leads to the right server."
-    case .foreignSystemIdentifier:
-      "Check that the connection leads to the right server. A cluster made anew by initdb or pg_upgrade needs a "
-        + "cluster name of its own in the configuration."
+    case .foreignSystemIdentifier(let cluster, _, _):
+      "Check that the connection leads to the right server. If it was upgraded by pg_upgrade or made anew by initdb, "
+        + "run \"backupctl cluster accept \(cluster)\"."
     case .segmentSizeChanged: "A cluster with another segment size needs a cluster name of its own."
     case .timelineForked:
       "Check that the connection leads to the primary that is meant: two servers were promoted from this cluster."

@@ -203,15 +203,20 @@ final class WALReceiver {
 
   /// Goes on with another segment, leaving the open one incomplete: after a gap, or on the next timeline.
   func jump(to next: WALPosition) throws {
-    let tail = open.segment
-    let end = open.flushed
     position.timeline = next.timeline
     position.open = WALSegment(timeline: next.timeline, holding: next.lsn, size: size).start(size: size)
     position.openRecord = nil
-    queue.setAside(tail, end: try landing.setAside(tail, size) == nil ? nil : end)
-    if !queue.hasSlices(of: tail) { try DurableFile.remove(landing.tailPath(tail, size)) }
+    try setOpenSegmentAside()
     try landing.setPosition(position)
     try beginSegment()
     decoder = Self.decoder(position)
+  }
+
+  /// What was received of the open segment becomes a tail, which is all that there will be of it.
+  func setOpenSegmentAside() throws {
+    let tail = open.segment
+    let end = open.flushed
+    queue.setAside(tail, end: try landing.setAside(tail, size) == nil ? nil : end)
+    if !queue.hasSlices(of: tail) { try DurableFile.remove(landing.tailPath(tail, size)) }
   }
 }

@@ -20,7 +20,7 @@ struct Backupctl: ParsableCommand {
       StatusCommand.self, JobsCommand.self, RunCommand.self, CancelCommand.self, RunsCommand.self, ReloadCommand.self,
       BackupsCommand.self, ShowCommand.self, DeleteCommand.self, UndeleteCommand.self, PruneCommand.self,
       VerifyCommand.self, RestoreCommand.self, WALCommand.self,
-      RepositoryCommand.self, ConfigCommand.self, ScheduleCommand.self,
+      RepositoryCommand.self, ClusterCommand.self, ConfigCommand.self, ScheduleCommand.self,
     ])
 
   static func main() {

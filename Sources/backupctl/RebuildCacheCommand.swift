@@ -45,8 +45,7 @@ struct RebuildCacheCommand: ParsableCommand {
 
   private static func newestLineage(of cluster: ClusterID, _ repository: Repository) throws -> Lineage? {
     let catalog = BackupCatalog(repository)
-    let candidates = try repository.lineages(of: cluster).map { ($0, try catalog.newest($0)?.id) }
-    return candidates.filter { $0.1 != nil }.max { $0.1! < $1.1! }?.0
+    return try repository.lineages(of: cluster).last { try catalog.newest($0) != nil }
   }
 
   private func rebuild(

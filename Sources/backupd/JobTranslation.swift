@@ -13,10 +13,10 @@ enum JobTranslation {
     var wal: [WALJob] = []
     for job in configuration.jobs {
       guard let cluster = configuration.cluster(job.cluster) else { continue }
-      let connection = try connection(cluster.connection, of: cluster, credentials)
+      let connection = try cluster.connectionString { try credentials.read($0) }
       switch job.kind {
       case .physical(let settings):
-        let source = try cluster.standby.map { try self.connection($0, of: cluster, credentials) } ?? connection
+        let source = try cluster.standbyConnectionString { try credentials.read($0) } ?? connection
         let body = physical(settings, cluster, configuration.daemon, source: source, connection: connection)
         jobs.append(scheduled(job, settings.runs, body))
       case .wal(let settings):
@@ -30,7 +30,7 @@ enum JobTranslation {
     for cluster in configuration.clusters {
       retention[cluster.id] = ClusterRetention(
         rules: configuration.retentionRules(for: cluster.id),
-        connection: try connection(cluster.connection, of: cluster, credentials))
+        connection: try cluster.connectionString { try credentials.read($0) })
     }
     let widths = configuration.daemon.widths
     return JobSet(
@@ -59,19 +59,5 @@ enum JobTranslation {
       maximumRate: settings.rate, full: settings.full,
       source: BackupSourceChoice(rawValue: settings.source.rawValue) ?? .auto, dataDirectory: cluster.dataDirectory,
       compressionLevel: settings.compression, isIdle: settings.priority == .idle)
-  }
-
-  private static func connection(
-    _ text: String, of cluster: ClusterSettings, _ credentials: Credentials
-  ) throws -> Secret {
-    guard let source = cluster.password else { return Secret(text) }
-    let password = try source.read { try credentials.read($0) }.revealText()
-    let quoted = password.map { $0 == "\\" || $0 == "'" ? "\\\($0)" : String($0) }.joined()
-    // An address cannot take further words; it takes the password as a parameter.
-    if text.contains("://") {
-      let encoded = password.utf8.map { "%" + Hexadecimal.padded(UInt64($0), digits: 2, uppercase: true) }.joined()
-      return Secret(text + (text.contains("?") ? "&" : "?") + "password=" + encoded)
-    }
-    return Secret(text + " password='\(quoted)'")
   }
 }

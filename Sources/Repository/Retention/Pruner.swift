@@ -47,7 +47,7 @@ public struct Pruner: Sendable {
   /// - Throws: `StorageError` where the stores cannot be listed at all; `CancellationError`.
   public func run(cancellation: Cancellation) throws -> [PruneReport] {
     var reports: [PruneReport] = []
-    for lineage in try repository.lineages(of: cluster).sorted(by: { $0.systemIdentifier < $1.systemIdentifier }) {
+    for lineage in try repository.lineages(of: cluster) {
       reports += try prune(lineage, cancellation)
     }
     return reports
