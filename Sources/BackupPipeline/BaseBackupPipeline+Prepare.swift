@@ -10,6 +10,7 @@ extension BaseBackupPipeline {
     var lineage: Lineage
     var header: ManifestHeader
     var configuration: ConfigurationFiles
+    var databases: DatabasePlaces
     var access: Access
     var parent: ParentPages?
     var caches: FingerprintCaches?
@@ -42,7 +43,8 @@ extension BaseBackupPipeline {
     header.warnings = configuration.warnings
     let access = try chooseAccess(connection, facts)
     var prepared = Prepared(
-      facts: facts, lineage: lineage, header: header, configuration: configuration, access: access,
+      facts: facts, lineage: lineage, header: header, configuration: configuration,
+      databases: try DatabasePlaces.read(connection), access: access,
       lease: try Lease(.backup, repository, lineage, cancellation: cancellation), warnings: preflight.warnings)
     do {
       try chooseParent(&prepared, cancellation)

@@ -160,6 +160,7 @@ public struct BaseBackupPipeline: Sendable {
   ) throws -> Result {
     var header = header
     clock.begin("checking")
+    try refuseMovedDatabase(prepared, cancellation)
     if let path = writer.sortFiles() { throw PipelineError.pathTwice(path, options.cluster) }
     try checkFiles(writer)
     clock.begin("proving WAL")
@@ -176,6 +177,15 @@ public struct BaseBackupPipeline: Sendable {
     let warnings = prepared.warnings + header.warnings.map { ErrorReport(summary: $0) } + committed.warnings
     return Result(
       backup: committed.backup, failures: committed.failures, phases: clock.finish(), warnings: warnings)
+  }
+
+  private func refuseMovedDatabase(_ prepared: Prepared, _ cancellation: Cancellation) throws {
+    let connection = try Connection(
+      options.connection, applicationName: "backupd backup", cancellation: cancellation, observeNotice: observeNotice)
+    defer { connection.close() }
+    if let name = prepared.databases.moved(by: try DatabasePlaces.read(connection)) {
+      throw PipelineError.databaseMoved(name, options.cluster)
+    }
   }
 
   /// The stream must hold what no restore can do without, and arrive as the server's own manifest says.

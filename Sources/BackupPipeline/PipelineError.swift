@@ -14,6 +14,8 @@ public enum PipelineError: OperatorError {
   case checksumDiffers(path: String, server: String, received: String)
   case sizeDiffers(path: String, server: UInt64, received: UInt64)
   case serverManifestMalformed(ClusterID, line: String)
+  /// PostgreSQL cannot replay it.
+  case databaseMoved(String, ClusterID)
   case timelineChanged(ClusterID, from: TimelineID, to: TimelineID)
   /// WAL that a restore needs is not in the stores.
   case walNotProven(ClusterID, start: LSN, stop: LSN, proven: LSN?, cause: ErrorReport?)
@@ -26,7 +28,8 @@ public enum PipelineError: OperatorError {
     case .nameNotText(let directory): "cannot back up a file in \"\(directory)\""
     case .directImpossible(let cluster, _): "cannot read the files of cluster \"\(cluster)\" in place"
     case .controlFileTorn(let path): "could not read \"\(path)\""
-    case .timelineChanged(let cluster, _, _): "could not complete the backup of cluster \"\(cluster)\""
+    case .timelineChanged(let cluster, _, _), .databaseMoved(_, let cluster):
+      "could not complete the backup of cluster \"\(cluster)\""
     case .checksumDiffers(let path, _, _), .sizeDiffers(let path, _, _):
       "could not use the base backup: \"\(path)\" arrived changed"
     }
@@ -43,6 +46,8 @@ public enum PipelineError: OperatorError {
     case .directImpossible(_, let reason): reason
     case .controlFileTorn: "Its checksum was wrong each time it was read."
     case .serverManifestMalformed(_, let line): "A line of its manifest is not understood: \(line.prefix(200))"
+    case .databaseMoved(let name, _):
+      "Database \"\(name)\" was moved to another tablespace meanwhile. Its files are not in the WAL, and a restore would lose it."
     case .timelineChanged(_, let from, let to): "It began on timeline \(from) and ended on timeline \(to)."
     case .walNotProven(_, let start, let stop, let proven, let cause):
       "Restoring it needs all WAL from \(start) to \(stop); the stores hold it "
@@ -60,6 +65,7 @@ public enum PipelineError: OperatorError {
       "Correct \"data-directory\" and the daemon's right to read it, or set \"source: stream\" or \"auto\"."
     case .controlFileTorn: "Run \"pg_controldata\" on the data directory; if it complains too, the disk is failing."
     case .serverManifestMalformed: "Report this with the server's version."
+    case .databaseMoved: "Run the job again, and move databases while no backup is taken."
     case .timelineChanged: "The server, or the one it follows, was promoted meanwhile; run the job again."
     case .walNotProven(_, _, _, _, let cause):
       cause?.hint ?? "Run \"backupctl wal status\" to see why WAL does not arrive."

@@ -132,6 +132,48 @@ import Testing
     }
   }
 
+  @Test("is not made where a database was moved meanwhile, which PostgreSQL cannot replay", arguments: [false, true])
+  func databaseMoved(inPlace: Bool) throws {
+    try PostgresServer.run { server in
+      try PipelineFixture.run { fixture in
+        try server.createTablespace("there")
+        try server.psql("create database travelling")
+        /// The statement waits for every session, and so for us to read on: it runs aside, and ends before files do.
+        func backUp(during sql: String) throws -> BaseBackupPipeline.Result {
+          let begun = Mutex(false)
+          let failure = Mutex<String?>("it was not run")
+          let statement = DispatchGroup()
+          let result = Swift.Result {
+            try fixture.backUp(server, source: inPlace ? .direct : .stream) { progress in
+              if progress.phase == "copying",
+                begun.withLock({ begun in
+                  defer { begun = true }
+                  return !begun
+                })
+              {
+                DispatchQueue(label: "statement").async(group: statement) {
+                  let result = Swift.Result { try server.psql(sql) }
+                  failure.withLock { if case .failure(let error) = result { $0 = "\(error)" } else { $0 = nil } }
+                }
+              }
+              if progress.phase == "checking" { statement.wait() }
+            }
+          }
+          #expect(failure.withLock { $0 } == nil)
+          return try result.get()
+        }
+        #expect {
+          try backUp(during: "alter database travelling set tablespace there")
+        } throws: {
+          if case PipelineError.databaseMoved("travelling", _) = $0 { true } else { false }
+        }
+        #expect(fixture.objects.isEmpty)
+        // Where others come and go it is made.
+        _ = try backUp(during: "create database fresh; drop database fresh")
+      }
+    }
+  }
+
   @Test("is not made without its WAL, of another cluster, or once cancelled; nothing stays of it")
   func refused() throws {
     try PipelineFixture.run { fixture in

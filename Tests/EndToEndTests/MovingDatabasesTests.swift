@@ -61,8 +61,7 @@ import Testing
     delete from t where i % 2 = 0
     """
 
-  /// No database is moved here: its files are not in the WAL, so PostgreSQL itself cannot restore a base backup from
-  /// whose start to whose end one was.
+  /// No database is moved here: such a backup fails.
   private static let churn = """
     create database passing template pattern strategy wal_log;
     alter table traveller set tablespace arriving; alter index traveller_i set tablespace there;
