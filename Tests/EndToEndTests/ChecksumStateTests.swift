@@ -6,7 +6,7 @@ import Testing
   @Test(
     "restore as they were, with checksums on or off as then",
     arguments: MovingCluster.combinations(shortly: (18, "stream")))
-  func switched(version: Int, source: String) throws {
+  func switchedOrSoaks(version: Int, source: String) throws {
     try MovingCluster.run(version: version, source: source) { cluster in
       let server = cluster.server
       try server.psql("create table t as select i, repeat(md5(i::text), 8) as v from generate_series(1, 20000) i")

@@ -11,7 +11,7 @@ struct MovingCluster {
   let site: BackupSite
   let source: String
 
-  /// Versions of PostgreSQL, and where the pages come from: all of them in the soak tests.
+  /// Versions of PostgreSQL, and where the pages come from: all of them in the soak tests, which are chosen by name.
   static func combinations(shortly few: (Int, String)...) -> [(Int, String)] {
     Programs.isSoak ? [(15, "stream"), (15, "direct"), (18, "stream"), (18, "direct")] : few
   }

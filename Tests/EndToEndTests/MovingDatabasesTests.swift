@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Databases and tablespaces that move between and during backups", .serialized) struct MovingDatabasesTests {
   @Test("restore as they were", arguments: MovingCluster.combinations(shortly: (15, "direct"), (18, "stream")))
-  func restores(version: Int, source: String) throws {
+  func restoresOrSoaks(version: Int, source: String) throws {
     try MovingCluster.run(version: version, source: source) { cluster in
       let server = cluster.server
       for name in ["here", "there", "leaving"] { try server.createTablespace(name) }

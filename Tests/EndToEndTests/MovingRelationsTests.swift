@@ -4,7 +4,7 @@ import Testing
 
 @Suite("Relations that move between and during backups", .serialized) struct MovingRelationsTests {
   @Test("restore as they were", arguments: MovingCluster.combinations(shortly: (15, "direct"), (18, "stream")))
-  func restores(version: Int, source: String) throws {
+  func restoresOrSoaks(version: Int, source: String) throws {
     try MovingCluster.run(version: version, source: source) { cluster in
       let server = cluster.server
       try server.psql(Self.tables)

@@ -6,7 +6,7 @@ import Testing
   @Test(
     "takes over from one of the old timeline, also from one taken behind the fork, and restores as it was",
     arguments: MovingCluster.combinations(shortly: (15, "direct")))
-  func promoted(version: Int, source: String) throws {
+  func promotedOrSoaks(version: Int, source: String) throws {
     try MovingCluster.run(version: version, source: source) { cluster in
       let (site, primary) = (cluster.site, cluster.server)
       try primary.psql("create table t as select i, repeat(md5(i::text), 8) as v from generate_series(1, 20000) i")

@@ -7,7 +7,7 @@ import Testing
   @Test(
     "restores as it was, when it grew into the second file, and when that was truncated",
     arguments: MovingCluster.combinations(shortly: (15, "direct")))
-  func segments(version: Int, source: String) throws {
+  func segmentsOrSoaks(version: Int, source: String) throws {
     try MovingCluster.run(version: version, source: source) { cluster in
       let server = cluster.server
       try server.psql("create unlogged table fleeting (i int); create table t (i int, v text)")
