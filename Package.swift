@@ -155,7 +155,12 @@ let package = Package(
         "TestSupport",
         "WALArchiving",
       ]),
-    tests("EndToEndTests", ["BackupModel", "TestSupport"]),
+    tests(
+      "EndToEndTests",
+      [
+        "BackupModel", "BlockingWork", "DaemonConfiguration", "Repository", "RepositoryAccess", "Storage",
+        "TestSupport",
+      ]),
     tests(
       "RecoveryTests",
       [

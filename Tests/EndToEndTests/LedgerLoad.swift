@@ -20,6 +20,7 @@ struct LedgerLoad {
       create table ledger (
         id bigint generated always as identity primary key, xid bigint not null, delta int not null, note text not null
       ) tablespace second;
+      create table refilled (id int primary key, note text);
       create table witness (xid bigint not null, lsn pg_lsn not null, moment timestamptz not null);
       checkpoint;
       """)
@@ -48,6 +49,35 @@ struct LedgerLoad {
     insert into witness values (:own, pg_current_wal_insert_lsn(), clock_timestamp());
     \\endif
     """
+  }
+
+  /// DDL for one client beside it: relations of its own that come and go, and the load's, moved and rewritten. Each
+  /// statement locks one table alone, so that nobody waits in a circle.
+  var relationChanges: String {
+    let statements = [
+      "create table if not exists passing as select g as id, md5(g::text) as note from generate_series(1, 5000) g",
+      "drop table if exists passing",
+      "truncate refilled;\ninsert into refilled select g, md5(g::text) from generate_series(1, 3000) g",
+      "delete from refilled where id > 100;\nvacuum refilled",
+      "vacuum full pgbench_tellers",
+      "vacuum full ledger",
+      "vacuum full pgbench_branches",
+      "alter table pgbench_tellers set tablespace pg_default",
+      "alter table pgbench_tellers set tablespace second",
+      "alter table ledger set tablespace pg_default",
+      "alter table ledger set tablespace second",
+      "reindex table ledger",
+      "reindex table concurrently pgbench_branches",
+      "drop index if exists ledger_note;\ncreate index ledger_note on ledger (note)",
+      "create index if not exists history_delta on pgbench_history (delta, aid)",
+      "drop index if exists history_delta",
+      "reindex index pgbench_tellers_pkey",
+    ]
+    let choices = statements.enumerated().map { "\\if :choice = \($0)\n\($1);\n\\endif\n" }.joined()
+    return """
+      \\set choice random(0, \(statements.count - 1))
+      \(choices)\\sleep 20 ms
+      """
   }
 
   /// Returns once the load has committed this many more transactions.

@@ -10,9 +10,13 @@ struct RandomRestores {
 
   struct Size {
     var scale: Int
-    /// Before the first backup, between the two, and after the second; each half the load makes a restore point.
+    /// Before the first backup and after each; each half the load makes a restore point.
     var transactions: Int
     var clients: Int
+    var backups = 2
+    var source = "stream"
+    /// Whether relations are made, moved, rewritten and dropped meanwhile.
+    var changesRelations = false
     /// What to restore to, in this order.
     var kinds: [Kind]
   }
@@ -23,18 +27,27 @@ struct RandomRestores {
   let size: Size
   var random: SeededGenerator
 
-  /// Runs the whole: load, two backups, restores.
-  static func run(version: Int, size: Size, seed: UInt64) throws {
+  /// Runs the whole: load, backups, restores.
+  /// - Parameter then: What else is done with the backups.
+  static func run(
+    version: Int, size: Size, seed: UInt64,
+    then: (inout RandomRestores, Taken) throws -> Void = { _, _ in }
+  ) throws {
     let options = ["wal_keep_size": "100GB", "max_wal_size": "1GB", "autovacuum_naptime": "1s"]
     try PostgresServer.run(version: version, options: options) { server in
       let load = LedgerLoad(scale: size.scale)
       let tablespace = try load.prepare(server)
-      try BackupSite.run(server) { site in
+      let change: (inout BackupSite.Options) -> Void = {
+        $0.physical = ["source: \(size.source)"]
+        $0.clusterKeys = ["data-directory: \(server.dataDirectory)"]
+      }
+      try BackupSite.run(server, change: change) { site in
         var restores = RandomRestores(
           server: server, site: site, tablespace: tablespace, size: size, random: SeededGenerator(seed: seed))
         try site.withDaemon { _ in
           let taken = try restores.takeBackups(under: load)
           try restores.restoreAll(taken)
+          try then(&restores, taken)
         }
       }
     }
@@ -69,26 +82,36 @@ struct RandomRestores {
     let start = try LSN(try server.psql("select pg_current_wal_insert_lsn()"))
     try server.underLoad(clients: size.clients, script: load.script) { _ in
       try LedgerLoad.awaitTransactions(size.transactions, server)
-      for _ in 0..<2 {
-        try site.backup()
-        for _ in 0..<2 {
-          try LedgerLoad.awaitTransactions(size.transactions / 2, server)
-          try markPoint()
+      try besideRelationChanges(of: load) {
+        for _ in 0..<size.backups {
+          try site.backup()
+          for _ in 0..<2 {
+            try LedgerLoad.awaitTransactions(size.transactions / 2, server)
+            try markPoint()
+          }
         }
       }
       // A restore to the end of WAL while WAL keeps coming.
       acknowledged = Set(try witnesses().map(\.xid))
       try site.waitUntilDurable(server)
-      live = try restored(-1, [])
+      live = try restored([]).rows
     }
     try site.waitUntilDurable(server)
     let backups = try #require(try site.json("backups").array)
-    try #require(backups.count == 2)
+    try #require(backups.count == size.backups)
     let taken = Taken(
       backups: backups, history: try TransactionHistory(server, from: start), rows: try LedgerRows(server),
       restorePoints: points, witnesses: try witnesses())
     try expectBeginning(try #require(live), of: taken, holding: acknowledged)
     return taken
+  }
+
+  private func besideRelationChanges(of load: LedgerLoad, _ body: () throws -> Void) throws {
+    guard size.changesRelations else { return try body() }
+    try server.underLoad(clients: 1, script: load.relationChanges) { program in
+      try body()
+      guard program.ended == nil else { throw EndToEndError.unexpected(program.standardError) }
+    }
   }
 
   /// What a restore gave while the load went on: the first so many commits and no other, all that were durable among them.
@@ -110,88 +133,45 @@ struct RandomRestores {
   }
 }
 
-// MARK: - Targets
-
-extension RandomRestores {
-  struct Target {
-    var arguments: [String]
-    var stop: TransactionHistory.Stop
-    /// Commits that a client saw done before the target.
-    var acknowledged: Set<UInt32>
-    var title: String { arguments.joined(separator: " ") }
-  }
-
-  /// A random target that a backup reaches.
-  private mutating func target(_ kind: Kind, _ taken: Taken) throws -> Target {
-    let firstStop = try LSN(try #require(taken.backups[0]["stopLSN"].text))
-    let witnesses = taken.witnesses.filter { $0.lsn > firstStop }
-    let reachable = taken.history.ends.filter { $0.lsn >= firstStop }
-    let witness = try #require(witnesses.randomElement(using: &random))
-    func acknowledged(_ isBefore: (Witness) -> Bool) -> Set<UInt32> {
-      Set(taken.witnesses.filter(isBefore).map(\.xid))
-    }
-    switch kind {
-    case .time:
-      // Either exactly when a transaction ended, or some moment between.
-      let end = try #require(reachable.randomElement(using: &random))
-      let time = Bool.random(using: &random) ? end.time : witness.time
-      return Target(
-        arguments: ["--target-time", time + "+00"], stop: .time(time), acknowledged: acknowledged { $0.time <= time })
-    case .lsn:
-      // The start of a record, or what a client read: the end of one.
-      let end = try #require(reachable.dropLast().randomElement(using: &random))
-      let lsn = Bool.random(using: &random) ? end.lsn : witness.lsn
-      let last = try TransactionHistory.firstRecord(at: lsn, server)
-      return Target(
-        arguments: ["--target-lsn", "\(lsn)"], stop: .after(last), acknowledged: acknowledged { $0.lsn <= lsn })
-    case .xid:
-      return Target(
-        arguments: ["--target-xid", "\(witness.xid)"], stop: .xid(witness.xid), acknowledged: [witness.xid])
-    case .name:
-      let point = try #require(taken.restorePoints.randomElement(using: &random))
-      return Target(
-        arguments: ["--target-name", point.name], stop: .before(point.end),
-        acknowledged: acknowledged { $0.lsn < point.end })
-    case .immediate:
-      let backup = try #require(taken.backups.randomElement(using: &random))
-      let stopLSN = try LSN(try #require(backup["stopLSN"].text))
-      return Target(
-        arguments: ["--target-immediate", "--backup", try #require(backup["id"].text)], stop: .before(stopLSN),
-        acknowledged: [])
-    case .end:
-      return Target(arguments: [], stop: .never, acknowledged: acknowledged { _ in true })
-    }
-  }
-}
-
 // MARK: - Restores
 
 extension RandomRestores {
+  /// Each kind of target, then to its own end each backup that no target has chosen.
   private mutating func restoreAll(_ taken: Taken) throws {
-    for (number, kind) in size.kinds.enumerated() {
-      let target = try target(kind, taken)
-      let expected = taken.history.committed(until: target.stop)
-      // The expectation itself is held against what the clients were told.
-      let lost = target.acknowledged.subtracting(expected).sorted()
-      try #require(lost == [], "\(target.title): acknowledged before, not in pg_waldump's list")
-      let rows = taken.rows.only(expected)
-      let found = try restored(number, target.arguments)
-      let missing = rows.rows.keys.filter { found.rows[$0] == nil }.sorted().prefix(20)
-      let extra = found.rows.keys.filter { rows.rows[$0] == nil }.sorted().prefix(20)
-      let agrees = found == rows
-      #expect(agrees, "\(target.title): missing \(missing), not expected \(extra)")
+    var unused = Set(taken.backups.compactMap { $0["id"].text })
+    for kind in size.kinds { unused.remove(try restore(try target(kind, taken), taken)) }
+    for backup in taken.backups where backup["id"].text.map(unused.contains) == true {
+      try restore(try Self.immediate(backup), taken)
     }
   }
 
+  /// Restores to a target and compares.
+  /// - Returns: The backup that was restored.
+  @discardableResult
+  func restore(_ target: Target, _ taken: Taken) throws -> String {
+    let expected = taken.history.committed(until: target.stop)
+    // The expectation itself is held against what the clients were told.
+    let lost = target.acknowledged.subtracting(expected).sorted()
+    try #require(lost == [], "\(target.title): acknowledged before, not in pg_waldump's list")
+    let rows = taken.rows.only(expected)
+    let (found, backup) = try restored(target.arguments)
+    let missing = rows.rows.keys.filter { found.rows[$0] == nil }.sorted().prefix(20)
+    let extra = found.rows.keys.filter { rows.rows[$0] == nil }.sorted().prefix(20)
+    let agrees = found == rows
+    #expect(agrees, "\(target.title): missing \(missing), not expected \(extra)")
+    return backup
+  }
+
   /// Restores, checks what every restore must be, and reads the ledger.
-  private func restored(_ number: Int, _ arguments: [String]) throws -> LedgerRows {
+  private func restored(_ arguments: [String]) throws -> (rows: LedgerRows, backup: String) {
     let title = arguments.isEmpty ? "end of WAL" : arguments.joined(separator: " ")
-    let directory = try site.fresh("restored-\(number)")
-    let moved = try site.fresh("restored-\(number)-second")
+    let directory = try site.fresh("restored")
+    let moved = try site.fresh("restored-second")
     let clock = ContinuousClock.now
-    try site.succeed(
-      ["restore", directory, "--cluster", BackupSite.cluster, "--tablespace", "\(tablespace)=\(moved)"] + arguments,
-      deadline: .seconds(600))
+    let report = try site.succeed(
+      ["restore", directory, "--cluster", BackupSite.cluster, "--tablespace", "\(tablespace)=\(moved)", "--json"]
+        + arguments, deadline: .seconds(600))
+    let backup = try #require(try JSON(parsing: report)["backup"].text)
     let copied = ContinuousClock.now - clock
     let verified = try Program.run(
       server.installation.program("pg_verifybackup"), ["-n", directory], as: .postgres, deadline: .seconds(600))
@@ -213,6 +193,6 @@ extension RandomRestores {
     }
     Programs.note("PostgreSQL \(server.version), \(title): \(rows.rows.count) rows, copied in \(copied)")
     for path in [directory, moved] { try FileManager.default.removeItem(atPath: path) }
-    return rows
+    return (rows, backup)
   }
 }

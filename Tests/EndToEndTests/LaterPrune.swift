@@ -1,0 +1,50 @@
+import BackupModel
+import BlockingWork
+import DaemonConfiguration
+import Repository
+import RepositoryAccess
+import Storage
+import TestSupport
+
+extension BackupSite {
+  /// Prunes as `backupctl prune` will when so much time has passed: nobody waits a day for what a test deletes.
+  func pruneLater(_ later: Duration) throws {
+    let settings = try Configuration.load(path: configuration)
+    let cluster = try ClusterID(Self.cluster)
+    let stores = ConfiguredRepository.stores(settings.repository).map {
+      RepositoryStore(id: $0.id, objects: LaterStore(store: $0.objects, later: later), durability: $0.durability)
+    }
+    let repository = try Repository.open(stores: stores, unlocking: ConfiguredRepository.unlocking(settings.repository))
+    let pruner = Pruner(
+      repository: repository, cluster: cluster,
+      options: .init(rules: settings.retentionRules(for: cluster), now: { .now() + later }))
+    for report in try pruner.run(cancellation: Cancellation()) {
+      if let error = report.error { throw EndToEndError.unexpected("\(error)") }
+    }
+    // It ran as whoever runs the tests.
+    try Program.succeed("chown", ["-R", "--reference=\(directory)", store])
+  }
+}
+
+/// A store whose clock is ahead: what is written now was written then. Older objects keep their age.
+private struct LaterStore: ObjectStore {
+  let store: any ObjectStore
+  let later: Duration
+  var location: String { store.location }
+
+  func list(below prefix: String) throws -> Listing {
+    var listing = try store.list(below: prefix)
+    for index in listing.objects.indices where listing.objects[index].name.text.contains("/leases/") {
+      listing.objects[index].modified = listing.objects[index].modified.map { $0 + later }
+    }
+    return listing
+  }
+  func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
+    try store.put(name, bytes, cancellation: cancellation)
+  }
+  func size(of name: ObjectName) throws -> Int64? { try store.size(of: name) }
+  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
+    try store.read(name, at: offset, into: buffer)
+  }
+  func delete(_ name: ObjectName) throws { try store.delete(name) }
+}
