@@ -52,8 +52,8 @@ extension RandomRestores {
     #expect(try site.json("backups").array?.map { $0["id"].text } == ids.filter { !doomed.contains($0) })
     let left = try site.objects("packs")
     Programs.note("deleted \(doomed.count) of \(ids.count) backups; \(left.count) of \(packs.count) packs stay")
-    // Of a few, each may hold something that the others still use.
-    #expect(ids.count < 20 ? left.isSubset(of: packs) : left.isStrictSubset(of: packs))
+    // Each may hold a page that another backup still uses: how many go depends on the load.
+    #expect(left.isSubset(of: packs))
     for backup in taken.backups where backup["id"].text.map(doomed.contains) == false {
       try restore(try Self.immediate(backup), taken)
     }
