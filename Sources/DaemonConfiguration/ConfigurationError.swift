@@ -60,7 +60,8 @@ public enum ConfigurationError: OperatorError {
         return
           "\"backupctl config explain \(key)\" describes the first; \"backupctl config check --config \(path)\" checks again."
       } ?? "\"backupctl config explain\" lists all keys."
-    case .keyUnknown(_, let suggestion): suggestion.map { "Did you mean \"\($0)\"?" }
+    case .keyUnknown(_, let suggestion):
+      suggestion.map { "Did you mean \"\($0)\"?" } ?? "\"backupctl config explain\" lists all keys."
     case .secretUnreadable: nil
     }
   }

@@ -1,7 +1,7 @@
 /// The nearest of the valid names to one that is not.
-enum Suggestion {
+public enum Suggestion {
   /// - Returns: Nil where none is near enough to be a slip of the fingers.
-  static func nearest(to text: String, in names: some Sequence<String>) -> String? {
+  public static func nearest(to text: String, in names: some Sequence<String>) -> String? {
     let best = names.map { (name: $0, distance: distance(text, $0)) }.min {
       ($0.distance, $0.name) < ($1.distance, $1.name)
     }

@@ -16,12 +16,9 @@ struct Backupctl: ParsableCommand {
       3 for "status" when a condition is raised.
       """,
     version: "backupctl \(ProgramVersion.text)",
-    subcommands: [
-      StatusCommand.self, JobsCommand.self, RunCommand.self, CancelCommand.self, RunsCommand.self, ReloadCommand.self,
-      BackupsCommand.self, ShowCommand.self, DeleteCommand.self, UndeleteCommand.self, PruneCommand.self,
-      VerifyCommand.self, RestoreCommand.self, WALCommand.self,
-      RepositoryCommand.self, ClusterCommand.self, ConfigCommand.self, ScheduleCommand.self,
-    ])
+    groupedSubcommands: Overview.groups.map { CommandGroup(name: $0.title, subcommands: $0.commands) })
+
+  mutating func run() { Output.write(Overview.text) }
 
   static func main() {
     do {

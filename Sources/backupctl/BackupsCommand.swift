@@ -2,16 +2,20 @@ public import ArgumentParser
 public import BackupModel
 import Repository
 
-extension BackupKind: ExpressibleByArgument {}
+extension BackupKind: ExpressibleByArgument {
+  public static let allValueStrings = [BackupKind.physical, .logical].map(\.rawValue)
+}
 
 struct BackupsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "backups", abstract: "The backups in the repository, oldest first.",
-    discussion: "Reads the repository itself; the daemon need not run.")
+    discussion: "Reads the repository itself; the daemon need not run.",
+    example: "backupctl backups --cluster main --kind physical")
 
-  @Option(help: "Only those of this cluster.", transform: parsing { try ClusterID($0) })
+  @Option(
+    help: "Only those of this cluster.", completion: NameCompletion.clusters, transform: parsing { try ClusterID($0) })
   var cluster: ClusterID?
-  @Option(help: "Only physical or logical ones.")
+  @Option(help: "Only those of this kind.", completion: .list(BackupKind.allValueStrings))
   var kind: BackupKind?
   @OptionGroup var shared: SharedOptions
 
@@ -34,8 +38,8 @@ struct BackupsCommand: ParsableCommand {
   private static func table(_ backups: [Backup]) -> Table {
     let time = LocalTime()
     var table = Table([
-      .text("BACKUP"), .text("CLUSTER", drop: 3), .text("KIND", drop: 6), .text("JOB", drop: 4),
-      .text("FINISHED"), .number("TOTAL"), .number("NEW", drop: 2), .number("STORED"), .text("STOP LSN", drop: 5),
+      .exact("BACKUP"), .text("CLUSTER", drop: 3), .text("KIND", drop: 6), .text("JOB", drop: 4),
+      .exact("FINISHED"), .number("TOTAL"), .number("NEW", drop: 2), .number("STORED"), .exact("STOP LSN", drop: 5),
       .text("STORES", drop: 1),
     ])
     table.rows = backups.map { backup in
@@ -43,10 +47,10 @@ struct BackupsCommand: ParsableCommand {
       let stores = (backup.stores.map(\.rawValue) + missing).joined(separator: ", ")
       return [
         Table.Cell(backup.id.text), Table.Cell(backup.cluster.rawValue), Table.Cell(backup.kind.rawValue),
-        Table.Cell(backup.job?.rawValue), Table.Cell(time.text(backup.finished)), Table.Cell("\(backup.totalBytes)"),
+        Table.Cell(backup.job?.rawValue), Table.Cell(time.listed(backup.finished)), Table.Cell("\(backup.totalBytes)"),
         Table.Cell("\(backup.newBytes)"), Table.Cell("\(backup.storedBytes)"), Table.Cell("\(backup.stopLSN)"),
         Table.Cell(
-          backup.deleted.map { "deleted \(time.text($0))" } ?? stores,
+          backup.deleted.map { "deleted \(time.listed($0))" } ?? stores,
           missing.isEmpty && backup.deleted == nil ? .plain : .warning),
       ]
     }

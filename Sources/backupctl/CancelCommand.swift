@@ -2,11 +2,13 @@ import ArgumentParser
 import BackupModel
 
 struct CancelCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "cancel", abstract: "Tell a live run to stop.")
+  static let configuration = CommandConfiguration(
+    commandName: "cancel", abstract: "Tell a live run to stop.",
+    example: "backupctl cancel 20261102T020000Z-hjxkcvqp")
 
   @Argument(
     help: ArgumentHelp("The run, as \"backupctl runs\" shows it.", valueName: "run"),
-    transform: parsing { try RunID($0) })
+    completion: NameCompletion.liveRuns, transform: parsing { try RunID($0) })
   var live: RunID
   @OptionGroup var shared: SharedOptions
 

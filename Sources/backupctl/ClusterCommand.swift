@@ -11,9 +11,10 @@ import Systemd
   import Glibc
 #endif
 
-struct ClusterCommand: ParsableCommand {
+struct ClusterCommand: CommandFamily {
   static let configuration = CommandConfiguration(
     commandName: "cluster", abstract: "Accept a cluster that was upgraded or made anew.",
+    example: "backupctl cluster accept main",
     subcommands: [ClusterAcceptCommand.self])
 }
 
@@ -26,9 +27,9 @@ struct ClusterAcceptCommand: ParsableCommand {
       pg_upgrade or initdb the new one is meant: the next backup and the WAL from now on begin a new lineage. Backups of \
       the old one stay as long as their jobs keep them, and can be restored by --backup. The daemon need not run; its WAL \
       job goes on within a minute.
-      """)
+      """, example: "backupctl cluster accept main")
 
-  @Argument(help: "The cluster.", transform: parsing { try ClusterID($0) })
+  @Argument(help: "The cluster.", completion: NameCompletion.clusters, transform: parsing { try ClusterID($0) })
   var cluster: ClusterID
   @Option(
     help: ArgumentHelp("Accept this one, without asking the server: what pg_controldata prints.", valueName: "number"),

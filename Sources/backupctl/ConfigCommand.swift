@@ -2,15 +2,17 @@ import ArgumentParser
 import BackupModel
 import DaemonConfiguration
 
-struct ConfigCommand: ParsableCommand {
+struct ConfigCommand: CommandFamily {
   static let configuration = CommandConfiguration(
     commandName: "config", abstract: "Check the configuration file, or explain its keys.",
+    example: "backupctl config check",
     subcommands: [ConfigCheckCommand.self, ConfigExplainCommand.self])
 }
 
 struct ConfigCheckCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "check", abstract: "Tell everything that is wrong with the configuration file.")
+    commandName: "check", abstract: "Tell everything that is wrong with the configuration file.",
+    example: "backupctl config check --config new.yaml")
 
   @OptionGroup var shared: SharedOptions
 
@@ -48,9 +50,10 @@ extension ConfigurationProblem: JSONConvertible {
 struct ConfigExplainCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "explain", abstract: "What a key of the configuration means; without a key, all there are.",
-    discussion: "Needs no configuration file.")
+    discussion: "Needs no configuration file.", example: "backupctl config explain jobs.keep")
 
-  @Argument(help: "A key such as jobs.keep, or a section such as repository.")
+  @Argument(
+    help: "A key such as jobs.keep, or a section such as repository.", completion: NameCompletion.configurationKeys)
   var key: String?
   @Flag(help: "Print the whole reference as Markdown.")
   var markdown = false

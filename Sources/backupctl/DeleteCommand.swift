@@ -8,9 +8,9 @@ struct DeleteCommand: ParsableCommand {
     discussion: """
       The backup is listed as deleted and used by nothing; "prune" removes it 24 hours later. No other backup is hurt. \
       The last one that can be restored is not deleted. The daemon need not run.
-      """)
+      """, example: "backupctl delete 20261102T020000Z-kqwzxmbt")
 
-  @Argument(help: "The backup.", transform: parsing { try BackupID($0) })
+  @Argument(help: "The backup.", completion: NameCompletion.backups, transform: parsing { try BackupID($0) })
   var backup: BackupID
   @OptionGroup var shared: SharedOptions
 
@@ -21,7 +21,7 @@ struct DeleteCommand: ParsableCommand {
     let end = tombstone.at + Pruner.grace
     let document = JSONValue.fields(["backup": backup, "deleted": tombstone.at, "undeleteUntil": end])
     shared.show(document) {
-      "\(backup) is deleted; \"backupctl undelete \(backup)\" brings it back until \(LocalTime().text(end))"
+      "\(backup) is deleted; \"backupctl undelete \(backup)\" brings it back until \(LocalTime().full(end))"
     }
   }
 }
@@ -29,9 +29,10 @@ struct DeleteCommand: ParsableCommand {
 struct UndeleteCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "undelete", abstract: "Bring a deleted backup back.",
-    discussion: "Its packs and its WAL are looked for first. The daemon need not run.")
+    discussion: "Its packs and its WAL are looked for first. The daemon need not run.",
+    example: "backupctl undelete 20261102T020000Z-kqwzxmbt")
 
-  @Argument(help: "The backup.", transform: parsing { try BackupID($0) })
+  @Argument(help: "The backup.", completion: NameCompletion.backups, transform: parsing { try BackupID($0) })
   var backup: BackupID
   @OptionGroup var shared: SharedOptions
 

@@ -32,11 +32,19 @@ enum ExitStatus {
       return status
     }
     if Backupctl.exitCode(for: error) == .success {
-      print(Backupctl.fullMessage(for: error))
+      Output.write(help(Backupctl.fullMessage(for: error)))
       return done
     }
-    ErrorOutput.printUsage(Backupctl.fullMessage(for: error))
+    ErrorOutput.print(UsageReport.make(error, Array(CommandLine.arguments.dropFirst())))
     return usage
+  }
+
+  /// The parser calls each group of commands "SUBCOMMANDS" after its title.
+  private static func help(_ text: String) -> String {
+    let suffix = " SUBCOMMANDS:"
+    return text.split(separator: "\n", omittingEmptySubsequences: false).map {
+      $0.hasSuffix(suffix) && !$0.hasPrefix(" ") ? $0.dropLast(suffix.count) + ":" : $0
+    }.joined(separator: "\n")
   }
 
   /// Nil for the argument parser's own errors.

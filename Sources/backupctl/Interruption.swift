@@ -15,7 +15,10 @@ enum Interruption {
       source.setEventHandler {
         // The handler holds its source: it is there for as long as the process.
         withExtendedLifetime(source) {
-          if cancellation.isCancelled { _exit(128 + number) }
+          if cancellation.isCancelled {
+            Screen.leave()
+            _exit(128 + number)
+          }
           cancellation.cancel()
         }
       }

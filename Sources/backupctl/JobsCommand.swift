@@ -4,7 +4,8 @@ import ControlProtocol
 
 struct JobsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "jobs", abstract: "The configured jobs: when they run next, how they ran last.")
+    commandName: "jobs", abstract: "The configured jobs: when they run next, how they ran last.",
+    example: "backupctl jobs --json")
 
   @OptionGroup var shared: SharedOptions
 
@@ -17,13 +18,13 @@ struct JobsCommand: ParsableCommand {
 
   static func table(_ jobs: [JobSummary], _ time: LocalTime) -> Table {
     var table = Table([
-      .text("JOB"), .text("KIND", drop: 3), .text("CLUSTER", drop: 2), .text("SCHEDULE", drop: 4), .text("NEXT RUN"),
-      .text("LAST RUN", drop: 1), .text("OUTCOME"), .number("FAILURES", drop: 5),
+      .text("JOB"), .text("KIND", drop: 3), .text("CLUSTER", drop: 2), .text("SCHEDULE", drop: 4), .exact("NEXT RUN"),
+      .exact("LAST RUN", drop: 1), .exact("OUTCOME"), .number("FAILURES", drop: 5),
     ])
     table.rows = jobs.map { job in
       [
         Table.Cell(job.name.rawValue), Table.Cell(job.kind), Table.Cell(job.cluster?.rawValue),
-        Table.Cell(job.schedule), Table.Cell(time.text(job.nextRun)), Table.Cell(time.text(job.lastRun)),
+        Table.Cell(job.schedule), Table.Cell(time.listed(job.nextRun)), Table.Cell(time.listed(job.lastRun)),
         outcome(job), Table.Cell("\(job.consecutiveFailures)", job.consecutiveFailures > 0 ? .bad : .plain),
       ]
     }

@@ -11,11 +11,11 @@ struct PruneCommand: ParsableCommand {
       The daemon does this by itself after each backup and once a day; it need not run. What "keep" no longer covers is \
       deleted, what was deleted 24 hours ago is removed, then packs and WAL that nothing needs. --dry-run says for each \
       why it stays or goes, and changes nothing.
-      """)
+      """, example: "backupctl prune --dry-run")
 
   @Flag(name: .customLong("dry-run"), help: "Only say what would happen.")
   var dryRun = false
-  @Option(help: "Only this cluster.", transform: parsing { try ClusterID($0) })
+  @Option(help: "Only this cluster.", completion: NameCompletion.clusters, transform: parsing { try ClusterID($0) })
   var cluster: ClusterID?
   @OptionGroup var shared: SharedOptions
 
@@ -40,7 +40,7 @@ struct PruneCommand: ParsableCommand {
   }
 
   private static func text(_ report: PruneReport, _ isDry: Bool) -> String {
-    var table = Table([.text("WHAT"), .text("NAME"), .number("BYTES"), .text("FATE"), .text("REASON")])
+    var table = Table([.text("WHAT"), .exact("NAME"), .number("BYTES", drop: 1), .exact("FATE"), .text("REASON")])
     table.rows = report.entries.map { entry in
       [
         Table.Cell(entry.kind), Table.Cell(entry.name ?? "\(entry.count)"),

@@ -13,9 +13,9 @@ struct RebuildCacheCommand: ParsableCommand {
       Backups compare pages with these fingerprints, which lie below the daemon's state directory. Where they were lost, \
       as on a new host, the next backup would store every page. Reads the tables of the packs, not the pages; the daemon \
       may run.
-      """)
+      """, example: "backupctl repository rebuild-cache")
 
-  @Option(help: "Only this cluster.", transform: parsing { try ClusterID($0) })
+  @Option(help: "Only this cluster.", completion: NameCompletion.clusters, transform: parsing { try ClusterID($0) })
   var cluster: ClusterID?
   @OptionGroup var shared: SharedOptions
 

@@ -3,16 +3,17 @@ import BackupModel
 import DaemonConfiguration
 import Repository
 
-struct RepositoryCommand: ParsableCommand {
+struct RepositoryCommand: CommandFamily {
   static let configuration = CommandConfiguration(
     commandName: "repository", abstract: "Make the repository, tell what it holds, or make its cache anew.",
+    example: "backupctl repository info",
     subcommands: [RepositoryCreateCommand.self, RepositoryInfoCommand.self, RebuildCacheCommand.self])
 }
 
 struct RepositoryInfoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "info", abstract: "The repository's stores, key and clusters.",
-    discussion: "Reads the repository itself; the daemon need not run.")
+    discussion: "Reads the repository itself; the daemon need not run.", example: "backupctl repository info")
 
   @OptionGroup var shared: SharedOptions
 

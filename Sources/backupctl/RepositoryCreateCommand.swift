@@ -12,9 +12,11 @@ struct RepositoryCreateCommand: ParsableCommand {
     discussion: """
       The stores must be empty: what is there is never touched. Run as root, it gives what it makes to the owner of \
       the directory above, or to --owner.
-      """)
+      """, example: "backupctl repository create --owner postgres")
 
-  @Option(help: "The user the daemon runs as, who will own the files; only root can choose another than itself.")
+  @Option(
+    help: "The user the daemon runs as, who will own the files; only root can choose another than itself.",
+    completion: .shellCommand("getent passwd | cut -d: -f1"))
   var owner: String?
   @OptionGroup var shared: SharedOptions
 

@@ -15,15 +15,19 @@ struct RestoreCommand: ParsableCommand {
       Without a target it replays all WAL there is. Reads the repository itself; the daemon need not run. The \
       directory must be empty or missing. What the original server used stays untouched: the restored one archives \
       nothing, unless --as-primary.
-      """)
+      """,
+    example:
+      "backupctl restore /var/lib/postgresql/restored --cluster main --target-time \"2026-11-02 03:00:00+00\" --dry-run"
+  )
 
-  @Argument(help: "The new data directory.")
+  @Argument(help: "The new data directory.", completion: .directory)
   var directory: String
-  @Option(help: "The cluster to restore.", transform: parsing { try ClusterID($0) })
+  @Option(
+    help: "The cluster to restore.", completion: NameCompletion.clusters, transform: parsing { try ClusterID($0) })
   var cluster: ClusterID
   @Option(
     help: "The backup to begin with; otherwise the newest from which the target can be reached.",
-    transform: parsing { try BackupID($0) })
+    completion: NameCompletion.backups, transform: parsing { try BackupID($0) })
   var backup: BackupID?
   @OptionGroup(title: "Target") var targets: RestoreTargetOptions
   @Option(help: "What the server does at the target.")
@@ -34,13 +38,16 @@ struct RestoreCommand: ParsableCommand {
     help: ArgumentHelp("Put the tablespace at OLD to NEW; may be given for each.", valueName: "old=new"),
     transform: parsing(Self.tablespace))
   var tablespace: [(old: String, new: String)] = []
-  @Option(help: ArgumentHelp("Put WAL there and link to it.", valueName: "directory"))
+  @Option(help: ArgumentHelp("Put WAL there and link to it.", valueName: "directory"), completion: .directory)
   var walDirectory: String?
   @Option(
     name: .customLong("configuration"),
-    help: ArgumentHelp("Put configuration files there that were outside the data directory.", valueName: "directory"))
+    help: ArgumentHelp("Put configuration files there that were outside the data directory.", valueName: "directory"),
+    completion: .directory)
   var configurationDirectory: String?
-  @Option(help: "Who will own the files; otherwise the owner of the directory above. Only root can choose.")
+  @Option(
+    help: "Who will own the files; otherwise the owner of the directory above. Only root can choose.",
+    completion: .shellCommand("getent passwd | cut -d: -f1"))
   var owner: String?
   @Flag(help: "Start the server there and wait until it has reached the target.")
   var start = false

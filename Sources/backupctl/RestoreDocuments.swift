@@ -42,7 +42,7 @@ enum RestoreText {
     return
       ([
         "would restore cluster \(header.cluster) into \"\(directory)\"",
-        "  backup    \(plan.backup), finished \(time.text(header.finished)), \(size)",
+        "  backup    \(plan.backup), finished \(time.full(header.finished)), \(size)",
         "  target    " + target(plan.target, plan.targetLSN),
         "  WAL       timeline \(plan.timeline), \(header.startLSN) to \(plan.end.lsn)",
         "  then      \(plan.action.rawValue)",

@@ -6,9 +6,10 @@ import ControlClient
 struct RunCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "run", abstract: "Run a job now and wait for its end.",
-    discussion: "Interrupting it leaves the run alone; \"backupctl cancel RUN\" stops that.")
+    discussion: "Interrupting it leaves the run alone; \"backupctl cancel RUN\" stops that.",
+    example: "backupctl run nightly")
 
-  @Argument(help: "The job.", transform: parsing { try JobID($0) })
+  @Argument(help: "The job.", completion: NameCompletion.jobs, transform: parsing { try JobID($0) })
   var job: JobID
   @Flag(name: .customLong("no-wait"), help: "Only start it.")
   var doesNotWait = false

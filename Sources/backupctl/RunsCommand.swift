@@ -5,9 +5,10 @@ import ControlClient
 import ControlProtocol
 
 struct RunsCommand: ParsableCommand {
-  static let configuration = CommandConfiguration(commandName: "runs", abstract: "The newest runs, oldest first.")
+  static let configuration = CommandConfiguration(
+    commandName: "runs", abstract: "The newest runs, oldest first.", example: "backupctl runs nightly --limit 10")
 
-  @Argument(help: "Only the runs of this job.", transform: parsing { try JobID($0) })
+  @Argument(help: "Only the runs of this job.", completion: NameCompletion.jobs, transform: parsing { try JobID($0) })
   var job: JobID?
   @Flag(help: "Go on with a line for each change until interrupted.")
   var follow = false
@@ -40,14 +41,14 @@ struct RunsCommand: ParsableCommand {
   private static func table(_ runs: [RunRecord]) -> Table {
     let time = LocalTime()
     var table = Table([
-      .text("RUN"), .text("JOB"), .text("KIND", drop: 4), .text("TRIGGER", drop: 5), .text("STARTED", drop: 1),
-      .number("TOOK"), .number("STORED", drop: 3), .text("OUTCOME"), .text("ERROR", drop: 6),
+      .exact("RUN"), .text("JOB"), .text("KIND", drop: 4), .text("TRIGGER", drop: 5), .exact("STARTED", drop: 1),
+      .number("TOOK"), .number("STORED", drop: 3), .exact("OUTCOME"), .text("ERROR", drop: 6),
     ])
     table.rows = runs.map { run in
       let outcome = run.outcome == nil ? Table.Cell("running", .strong) : RunText.outcome(run.outcome)
       return [
         Table.Cell(run.run.text), Table.Cell(run.job.rawValue), Table.Cell(run.kind), Table.Cell(run.trigger.rawValue),
-        Table.Cell(time.text(run.started)), Table.Cell(RunText(run).duration),
+        Table.Cell(time.listed(run.started)), Table.Cell(RunText(run).duration),
         Table.Cell(run.storedBytes?.description), outcome, Table.Cell(run.error?.summary),
       ]
     }

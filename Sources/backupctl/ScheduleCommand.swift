@@ -2,20 +2,19 @@ import ArgumentParser
 import BackupModel
 import Scheduling
 
-struct ScheduleCommand: ParsableCommand {
+struct ScheduleCommand: CommandFamily {
   static let configuration = CommandConfiguration(
-    commandName: "schedule", abstract: "Try out a schedule.", subcommands: [ScheduleNextCommand.self])
+    commandName: "schedule", abstract: "Try out a schedule.",
+    example: "backupctl schedule next @daily", subcommands: [ScheduleNextCommand.self])
 }
 
 struct ScheduleNextCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "next", abstract: "When a schedule is due next.",
     discussion: """
-      Needs no configuration file. Example: backupctl schedule next "0 2 * * mon-fri" --count 3
-
-      Beside values, names, ranges, steps and lists, days take ? (any), L (the month's last day), 5L (its last Friday) \
+      Needs no configuration file. Beside values, names, ranges, steps and lists, days take ? (any), L (the month's last day), 5L (its last Friday) \
       and 5#2 (its second Friday).
-      """)
+      """, example: "backupctl schedule next \"0 2 * * mon-fri\" --timezone Europe/Berlin")
 
   @Argument(help: "Five fields as in crontab(5), in quotes, or @hourly, @daily, @weekly, @monthly, @yearly.")
   var expression: String
@@ -41,6 +40,6 @@ struct ScheduleNextCommand: ParsableCommand {
       time = next
     }
     let clock = LocalTime(zone: zone)
-    shared.show(.list(due)) { due.isEmpty ? "never" : due.map { clock.text($0) }.joined(separator: "\n") }
+    shared.show(.list(due)) { due.isEmpty ? "never" : due.map { clock.full($0) }.joined(separator: "\n") }
   }
 }

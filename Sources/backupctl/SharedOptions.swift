@@ -16,8 +16,17 @@ struct SharedOptions: ParsableArguments {
   @Option(
     name: .customLong("config"),
     help: ArgumentHelp(
-      "Configuration file; otherwise BACKUPD_CONFIG, otherwise /etc/backupd/backupd.yaml.", valueName: "file"))
+      "Configuration file; otherwise BACKUPD_CONFIG, otherwise /etc/backupd/backupd.yaml.", valueName: "file"),
+    completion: .file())
   var configurationFile: String?
+
+  init() {}
+
+  /// As if the command line had named this file.
+  init(configurationFile: String?) {
+    json = false
+    self.configurationFile = configurationFile
+  }
 
   /// Absolute: it may be written into a restored server's settings.
   var configurationPath: String {

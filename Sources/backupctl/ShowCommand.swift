@@ -5,9 +5,12 @@ import Repository
 struct ShowCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "show", abstract: "Everything about one backup.",
-    discussion: "Reads the repository itself; the daemon need not run.")
+    discussion: "Reads the repository itself; the daemon need not run.",
+    example: "backupctl show 20261102T020000Z-kqwzxmbt")
 
-  @Argument(help: "The backup, as \"backupctl backups\" shows it.", transform: parsing { try BackupID($0) })
+  @Argument(
+    help: "The backup, as \"backupctl backups\" shows it.", completion: NameCompletion.backups,
+    transform: parsing { try BackupID($0) })
   var backup: BackupID
   @OptionGroup var shared: SharedOptions
 
@@ -38,8 +41,8 @@ struct ShowCommand: ParsableCommand {
       ("kind", "\(backup.kind.rawValue), number \(backup.sequence) of its lineage"),
       ("job", [header.job?.rawValue, header.run.map { "run \($0)" }].compactMap { $0 }.joined(separator: ", ")),
       ("parent", backup.parent?.description ?? "none"),
-      ("started", time.text(backup.started)),
-      ("finished", "\(time.text(backup.finished)), after \(DurationText.format(backup.finished - backup.started))"),
+      ("started", time.full(backup.started)),
+      ("finished", "\(time.full(backup.finished)), after \(DurationText.format(backup.finished - backup.started))"),
       ("WAL", "\(backup.startLSN) to \(backup.stopLSN), timeline \(backup.timeline)"),
       ("server", "\(version(header.serverVersion)), page checksums \(header.dataChecksums ? "on" : "off")"),
       ("source", header.source),

@@ -1,12 +1,11 @@
 import ArgumentParser
 import BackupModel
-import BlockingWork
 import ControlProtocol
 
 struct StatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "status", abstract: "How well the clusters are protected, and what is wrong.",
-    discussion: "Exit status 3 says that a condition is raised.")
+    discussion: "Exit status 3 says that a condition is raised.", example: "backupctl status --watch")
 
   @Flag(help: "Show it anew every two seconds until interrupted.")
   var watch = false
@@ -17,30 +16,13 @@ struct StatusCommand: ParsableCommand {
   }
 
   func run() throws {
-    if watch { return try watchStatus() }
+    if watch {
+      let cancellation = Interruption.cancellation()
+      return try StatusWatch.run(shared.client(cancellation), cancellation)
+    }
     let status = try shared.client().status()
     shared.show(status.json) { StatusText(status).text }
     if !status.conditions.isEmpty { throw ExitCode(ExitStatus.conditions) }
-  }
-
-  private func watchStatus() throws {
-    let cancellation = Interruption.cancellation()
-    do {
-      while true {
-        let text: String
-        do {
-          text = try StatusText(shared.client(cancellation).status()).text
-        } catch let error as any OperatorError {
-          // The daemon may be restarting: keep looking.
-          text = ErrorReport(error).description
-        }
-        // Home, then clear: the screen does not flicker.
-        Output.write((Output.isTerminal(1) ? "\u{1B}[H\u{1B}[J" : "") + text)
-        try cancellation.sleep(.seconds(2))
-      }
-    } catch is CancellationError {
-      return
-    }
   }
 }
 
@@ -57,8 +39,8 @@ struct StatusText {
 
   private var daemon: String {
     """
-    backupd \(status.version), pid \(status.pid), started \(LocalTime.relative(status.startedAt)); \
-    \(status.configurationPath) read \(time.text(status.configurationLoadedAt))
+    backupd \(status.version), pid \(status.pid), started \(time.listed(status.startedAt)); \
+    \(status.configurationPath) read \(time.listed(status.configurationLoadedAt))
     """.styled(.faint)
   }
 
@@ -66,7 +48,7 @@ struct StatusText {
     guard !status.conditions.isEmpty else { return nil }
     return status.conditions.map { condition in
       let word = condition.severity.rawValue.uppercased().styled(condition.severity == .critical ? .bad : .warning)
-      var lines = ["\(word) \(condition.report.summary) (since \(time.text(condition.since)))"]
+      var lines = ["\(word) \(condition.report.summary) (since \(time.listed(condition.since)))"]
       if let detail = condition.report.detail { lines.append(ErrorOutput.labelled("DETAIL", detail)) }
       if let hint = condition.report.hint { lines.append(ErrorOutput.labelled("HINT", hint)) }
       return lines.joined(separator: "\n")
@@ -78,10 +60,10 @@ struct StatusText {
     if cluster.windows.isEmpty { lines.append("  recoverable  " + "nothing yet".styled(.warning)) }
     for (number, window) in cluster.windows.enumerated() {
       let label = number == 0 ? "  recoverable  " : "               "
-      lines.append("\(label)\(time.text(window.from)) to \(time.text(window.to)), timeline \(window.timeline)")
+      lines.append("\(label)\(time.text(window.from)) to \(time.full(window.to)), timeline \(window.timeline)")
     }
     let backup = cluster.lastBackup.map {
-      "\($0.id), \($0.kind.rawValue), \(LocalTime.relative($0.finished)), \($0.totalBytes)"
+      "\($0.id), \($0.kind.rawValue), \(time.listed($0.finished)), \($0.totalBytes)"
     }
     lines.append("  last backup  " + (backup ?? "none".styled(.warning)))
     if let wal = cluster.wal { lines.append("  WAL          " + WALStatusText.line(wal)) }

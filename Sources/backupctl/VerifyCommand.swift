@@ -9,9 +9,10 @@ struct VerifyCommand: ParsableCommand {
     discussion: """
       Without --full it opens manifests and looks for every pack and WAL segment; with it, every byte is read and \
       compared. Reads the repository itself; the daemon need not run. Exit status 1 says that damage was found.
-      """)
+      """, example: "backupctl verify --full")
 
-  @Argument(help: "The backup; otherwise all.", transform: parsing { try BackupID($0) })
+  @Argument(
+    help: "The backup; otherwise all.", completion: NameCompletion.backups, transform: parsing { try BackupID($0) })
   var backup: BackupID?
   @Flag(help: "Read everything.")
   var full = false

@@ -1,15 +1,16 @@
 import ArgumentParser
 import BackupModel
 
-struct WALCommand: ParsableCommand {
+struct WALCommand: CommandFamily {
   static let configuration = CommandConfiguration(
     commandName: "wal", abstract: "The WAL in the repository and on its way there.",
+    example: "backupctl wal status",
     subcommands: [WALListCommand.self, WALGapsCommand.self, WALStatusCommand.self, WALFetchCommand.self])
 }
 
 struct WALStatusCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "status", abstract: "How far each cluster's WAL has come.")
+    commandName: "status", abstract: "How far each cluster's WAL has come.", example: "backupctl wal status")
 
   @OptionGroup var shared: SharedOptions
 

@@ -8,9 +8,11 @@ struct WALFetchCommand: ParsableCommand {
     discussion: """
       "backupd-wal fetch" becomes this. Exit status 0: done. 1: proven absent, which ends recovery. 126: anything \
       else, so that PostgreSQL stops instead of promoting too early.
-      """)
+      """,
+    example:
+      "backupctl wal fetch --cluster main --until 1/16/B374D848 000000010000001600000042 pg_wal/RECOVERYXLOG")
 
-  @Option(help: "The cluster.", transform: parsing { try ClusterID($0) })
+  @Option(help: "The cluster.", completion: NameCompletion.clusters, transform: parsing { try ClusterID($0) })
   var cluster: ClusterID
   @Option(
     help: ArgumentHelp("The planned end of recovery: nothing beyond it is served.", valueName: "timeline/lsn"),
@@ -18,7 +20,7 @@ struct WALFetchCommand: ParsableCommand {
   var until: WALPosition
   @Argument(help: "The file PostgreSQL asks for: %f.")
   var name: String
-  @Argument(help: "Where to put it: %p.")
+  @Argument(help: "Where to put it: %p.", completion: .file())
   var destination: String
   @OptionGroup var shared: SharedOptions
 

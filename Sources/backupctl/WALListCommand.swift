@@ -4,7 +4,8 @@ import Repository
 
 /// What `wal list` and `wal gaps` take, and the WAL they look at.
 struct StoredWALOptions: ParsableArguments {
-  @Option(help: "Only that of this cluster.", transform: parsing { try ClusterID($0) })
+  @Option(
+    help: "Only that of this cluster.", completion: NameCompletion.clusters, transform: parsing { try ClusterID($0) })
   var cluster: ClusterID?
   @OptionGroup var shared: SharedOptions
 
@@ -28,14 +29,14 @@ struct StoredWALOptions: ParsableArguments {
 struct WALListCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "list", abstract: "The WAL in the repository, each line a stretch without a hole.",
-    discussion: "Reads the repository itself; the daemon need not run.")
+    discussion: "Reads the repository itself; the daemon need not run.", example: "backupctl wal list")
 
   @OptionGroup var options: StoredWALOptions
 
   func run() throws {
     var table = Table([
-      .text("CLUSTER"), .number("TIMELINE", drop: 2), .text("FROM"), .text("TO"), .text("FIRST SEGMENT", drop: 3),
-      .text("LAST SEGMENT", drop: 4), .number("SEGMENTS", drop: 1), .text("STORES"),
+      .text("CLUSTER"), .number("TIMELINE", drop: 2), .exact("FROM"), .exact("TO"), .exact("FIRST SEGMENT", drop: 3),
+      .exact("LAST SEGMENT", drop: 4), .number("SEGMENTS", drop: 1), .text("STORES"),
     ])
     var documents: [JSONValue] = []
     try options.forEachLineage { lineage, catalog in
@@ -57,13 +58,13 @@ struct WALListCommand: ParsableCommand {
 struct WALGapsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gaps", abstract: "Where WAL is missing: no restore can pass a gap.",
-    discussion: "Reads the repository itself; the daemon need not run.")
+    discussion: "Reads the repository itself; the daemon need not run.", example: "backupctl wal gaps --cluster main")
 
   @OptionGroup var options: StoredWALOptions
 
   func run() throws {
     var table = Table([
-      .text("CLUSTER"), .number("TIMELINE"), .text("FROM"), .text("TO"), .text("FOUND", drop: 1), .text("REASON"),
+      .text("CLUSTER"), .number("TIMELINE"), .exact("FROM"), .exact("TO"), .exact("FOUND", drop: 1), .text("REASON"),
     ])
     let time = LocalTime()
     var documents: [JSONValue] = []
@@ -72,7 +73,7 @@ struct WALGapsCommand: ParsableCommand {
         documents.append(gap.document(lineage))
         table.rows.append([
           Table.Cell(lineage.cluster.rawValue), Table.Cell("\(gap.timeline)"), Table.Cell("\(gap.first)"),
-          Table.Cell("\(gap.end)"), Table.Cell(time.text(gap.found)), Table.Cell(gap.reason),
+          Table.Cell("\(gap.end)"), Table.Cell(time.listed(gap.found)), Table.Cell(gap.reason),
         ])
       }
     }

@@ -14,17 +14,29 @@ enum Output {
   static func isTerminal(_ descriptor: CInt) -> Bool { isatty(descriptor) == 1 }
 
   /// Characters in a line; nil where it is not a terminal, and lines may be as long as they like.
-  static func width(_ descriptor: CInt = STDOUT_FILENO) -> Int? {
+  static func width(_ descriptor: CInt = STDOUT_FILENO) -> Int? { size(descriptor)?.columns }
+
+  /// The terminal's size; nil where it is not a terminal. `COLUMNS` and `LINES`, where set, are what the operator wants.
+  static func size(_ descriptor: CInt = STDOUT_FILENO) -> (columns: Int, rows: Int)? {
     guard isTerminal(descriptor) else { return nil }
     var size = winsize()
-    guard ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0, size.ws_col >= 20 else { return 80 }
-    return Int(size.ws_col)
+    let isKnown = ioctl(descriptor, UInt(TIOCGWINSZ), &size) == 0
+    return (
+      wanted("COLUMNS", atLeast: 20) ?? (isKnown && size.ws_col >= 20 ? Int(size.ws_col) : 80),
+      wanted("LINES", atLeast: 5) ?? (isKnown && size.ws_row >= 5 ? Int(size.ws_row) : 24)
+    )
+  }
+
+  private static func wanted(_ name: String, atLeast least: Int) -> Int? {
+    environment(name).flatMap { Int($0) }.flatMap { $0 >= least ? $0 : nil }
   }
 
   /// Colours only for people, and not for those who said no.
   /// - SeeAlso: https://no-color.org
-  static let hasColours: Bool =
-    isTerminal(STDOUT_FILENO) && environment("NO_COLOR") == nil && environment("TERM") != "dumb"
+  static let hasColours: Bool = canMoveCursor && environment("NO_COLOR") == nil
+
+  /// Whether standard output is a terminal that understands more than text.
+  static let canMoveCursor: Bool = isTerminal(STDOUT_FILENO) && environment("TERM") != "dumb"
 
   private static func environment(_ name: String) -> String? {
     getenv(name).map { String(cString: $0) }.flatMap { $0.isEmpty ? nil : $0 }
@@ -47,14 +59,6 @@ enum ErrorOutput {
   static func warn(_ text: String, hint: String? = nil) {
     write("backupctl: warning: " + text)
     if let hint { write(labelled("HINT", hint)) }
-  }
-
-  /// The argument parser's message: what is wrong, how it is written, where there is more.
-  static func printUsage(_ message: String) {
-    let text = message.hasPrefix("Error: ") ? String(message.dropFirst(7)) : message
-    let lines = text.split(separator: "\n", omittingEmptySubsequences: false)
-    write("backupctl: " + lines[0])
-    for line in lines.dropFirst() where !line.isEmpty { write(line.hasPrefix("  ") ? String(line) : "  " + line) }
   }
 
   static func labelled(_ label: String, _ text: String, indent: Int = 2) -> String {
