@@ -30,7 +30,7 @@ test: setup lint ## lint, build and test: what CI runs
 tsan: setup ## the tests under the thread sanitizer, beside the ordinary build
 	BUILD_OPTIONS="--sanitize thread --scratch-path .build-tsan" scripts/test.sh
 
-lint: ## formatting, script syntax, the systemd unit
+lint: ## formatting, script syntax, the systemd unit, the man pages
 	scripts/lint.sh
 
 bench: setup release ## backups and restores against other tools; SIZE=100 ROUNDS=3
@@ -43,7 +43,7 @@ soak: setup ## the long tests at full size
 demo: setup release ## back up, destroy, restore, watch
 	scripts/demo.sh
 
-install: ## programs, unit, example configuration and pages below DESTDIR; after "make release"
+install: ## programs, unit, completions, man pages and documents below DESTDIR; after "make release"
 	scripts/install.sh "$(DESTDIR)" "$(prefix)" .build/release
 
 clean: ## remove build products

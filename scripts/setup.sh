@@ -14,6 +14,8 @@ packages=(
   binutils git gcc libc6-dev libstdc++-12-dev libxml2 zlib1g-dev
   # What the tests run.
   postgresql-15 postgresql-client-15 strace zstd procps systemd mount iproute2 python3-venv ca-certificates
+  # What linting runs.
+  mandoc
 )
 
 check_swift() {

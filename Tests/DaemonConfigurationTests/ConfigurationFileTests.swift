@@ -112,13 +112,31 @@ import Testing
 
 @Suite("The configuration reference") struct ConfigurationReferenceTests {
   /// After a change of the declarations: `BACKUPD_UPDATE_REFERENCE=1 swift test --filter ConfigurationReference`.
-  @Test("in the documents is what the declarations say")
-  func document() throws {
-    let path = ConfigurationFileTests.root + "/docs/reference/configuration.md"
+  @Test(
+    "in the documents is what the declarations say",
+    arguments: [
+      ("docs/reference/configuration.md", ConfigurationReference.markdown()),
+      ("docs/man/backupd.yaml.5", ConfigurationReference.manual()),
+    ])
+  func document(name: String, text: String) throws {
+    let path = ConfigurationFileTests.root + "/" + name
     if getenv("BACKUPD_UPDATE_REFERENCE") != nil {
-      try DurableFile.replace(path, with: Array(ConfigurationReference.markdown().utf8), mode: 0o644)
+      try DurableFile.replace(path, with: Array(text.utf8), mode: 0o644)
     }
-    #expect(String(decoding: try DurableFile.read(path), as: UTF8.self) == ConfigurationReference.markdown())
+    #expect(String(decoding: try DurableFile.read(path), as: UTF8.self) == text)
+  }
+
+  @Test("has every key in the manual, and an example that can be used")
+  func manual() throws {
+    let lines = ConfigurationReference.manual().split(separator: "\n").map(String.init)
+    let keys = lines.filter { $0.hasPrefix(".It Cm ") }.map { String($0.dropFirst(7)) }
+    let declared = try ConfigurationReference.keys().map { String($0.path.split(separator: ".").last ?? "") }
+    #expect(keys == declared)
+    let example = lines.drop { $0 != ".Bd -literal" }.dropFirst().prefix { $0 != ".Ed" }.joined(separator: "\n")
+    try ConfigurationFileTests.write(example) { path in
+      let jobs = try Configuration.load(path: path).jobs
+      #expect(jobs.map(\.id.rawValue).sorted() == ["nightly", "wal"])
+    }
   }
 
   @Test("explains a key however it is written", arguments: ["jobs.<job>.keep", "jobs.keep", "jobs.nightly.keep"])

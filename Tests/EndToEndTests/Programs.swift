@@ -10,6 +10,9 @@ enum Programs {
     return path
   }
 
+  /// The root of the source tree: this file lies two directories below it.
+  static let source = #filePath.split(separator: "/").dropLast(3).map { "/" + $0 }.joined()
+
   /// Whether the long tests run at full size, as `scripts/soak.sh` asks.
   static var isSoak: Bool { ProcessInfo.processInfo.environment["BACKUPD_SOAK"] == "1" }
 
