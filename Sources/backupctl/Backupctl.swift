@@ -22,6 +22,7 @@ struct Backupctl: ParsableCommand {
 
   static func main() {
     do {
+      try UsageReport.checkHelp(Array(CommandLine.arguments.dropFirst()))
       var command = try parseAsRoot()
       try command.run()
     } catch {

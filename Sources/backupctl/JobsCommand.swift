@@ -18,7 +18,7 @@ struct JobsCommand: ParsableCommand {
 
   static func table(_ jobs: [JobSummary], _ time: LocalTime) -> Table {
     var table = Table([
-      .text("JOB"), .text("KIND", drop: 3), .text("CLUSTER", drop: 2), .text("SCHEDULE", drop: 4), .exact("NEXT RUN"),
+      .text("JOB"), .text("KIND", drop: 3), .text("CLUSTER", drop: 2), .exact("SCHEDULE", drop: 4), .exact("NEXT RUN"),
       .exact("LAST RUN", drop: 1), .exact("OUTCOME"), .number("FAILURES", drop: 5),
     ])
     table.rows = jobs.map { job in

@@ -8,6 +8,7 @@ import Testing
   private func answer(to line: String) -> ErrorReport? {
     let arguments = words(line)
     do {
+      try UsageReport.checkHelp(arguments)
       var command = try Backupctl.parseAsRoot(arguments)
       // Only families answer without doing anything: they are wrong by themselves.
       if command is any CommandFamily { try command.run() }
@@ -25,6 +26,8 @@ import Testing
       ("statu", "there is no command \"backupctl statu\"", "Did you mean \"backupctl status\"?"),
       ("wal gasp", "there is no command \"backupctl wal gasp\"", "Did you mean \"backupctl wal gaps\"?"),
       ("gaps", "there is no command \"backupctl gaps\"", "Did you mean \"backupctl wal gaps\"?"),
+      ("help statu", "there is no command \"backupctl statu\"", "Did you mean \"backupctl status\"?"),
+      ("help wal gasp", "there is no command \"backupctl wal gasp\"", "Did you mean \"backupctl wal gaps\"?"),
       ("frobnicate", "there is no command \"backupctl frobnicate\"", "More: backupctl --help"),
       ("runs --limi 3", "there is no option \"--limi\" of \"backupctl runs\"", "Did you mean \"--limit\"?"),
       (
@@ -74,6 +77,9 @@ import Testing
     #expect(report.hint?.hasPrefix("For example: \(path) ") == true)
     #expect(report.hint?.hasSuffix("\nMore: \(path) --help") == true)
   }
+
+  @Test("is not to ask for help", arguments: ["help", "help wal gaps", "help wal", "help help", "help --help"])
+  func help(line: String) { #expect(throws: Never.self) { try UsageReport.checkHelp(words(line)) } }
 
   @Test("is what no command has in its own example", arguments: CommandPlace.all.map(\.path))
   func examples(path: String) throws {

@@ -1,4 +1,5 @@
 import FoundationEssentials
+import Glibc
 import TestSupport
 import Testing
 
@@ -19,11 +20,15 @@ import Testing
     try PostgresServer.run { server in
       try BackupSite.run(server) { site in
         #expect(try completions("run ", site) == ["physical", "wal"])
-        let backup = try site.withDaemon { _ in
+        let backup = try site.withDaemon { daemon in
           // The daemon's jobs, not those of a file that it has not read.
           try site.writeConfiguration(site.standardConfiguration.replacing("physical:", with: "renamed:"))
           #expect(try completions("run phy", site) == ["physical"])
           try site.writeConfiguration(site.standardConfiguration)
+          // One that does not answer costs a second, not the operator's patience.
+          daemon.program.signal(SIGSTOP)
+          #expect(try completions("run ", site) == ["physical", "wal"])
+          daemon.program.signal(SIGCONT)
           let backup = try site.backup()
           #expect(try completions("runs ", site) == ["physical", "wal"])
           // Who may not open the repository is offered what the daemon remembers.

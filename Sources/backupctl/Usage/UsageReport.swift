@@ -21,6 +21,15 @@ struct UsageReport {
     ).report
   }
 
+  /// `help` of a command that does not exist: the parser describes the one above it and calls that success.
+  static func checkHelp(_ arguments: [String]) throws {
+    guard arguments.first == "help" else { return }
+    let place = CommandPlace(Array(arguments.dropFirst()))
+    guard place.isFamily, let word = place.rest.first, !word.hasPrefix("-"), word != "help" else { return }
+    let report = UsageReport(place: place, message: "", expected: nil).unknownCommand
+    throw UsageError(report.summary, detail: report.detail, hint: report.hint)
+  }
+
   private var report: ErrorReport {
     place.isFamily ? unknownCommand : unknownOption ?? missing ?? unexpected ?? invalid ?? other
   }
