@@ -249,6 +249,26 @@ let day: Duration = .seconds(86400)
     }
   }
 
+  @Test("is not held up by its own lease that could not be removed")
+  func ownLease() throws {
+    try RepositoryFixture.run { fixture throws in
+      let pruned = PrunedSeries(fixture)
+      var generator = SystemRandomNumberGenerator()
+      try pruned.take(2, using: &generator)
+      fixture.stores[0].faults.withLock {
+        $0.beforeDelete = { name in
+          throw StorageError.failed("delete", name, in: "x", cause: ErrorReport(summary: "x"), retry: .useless)
+        }
+      }
+      _ = try pruned.prune(policy: .init(count: 1))
+      #expect(try fixture.files(below: fixture.lineage.leasesPrefix).count == 1)
+      fixture.stores[0].faults.withLock { $0.beforeDelete = { _ in } }
+      let again = try pruned.prune(policy: .init(count: 1))
+      #expect(again.error == nil, "\(String(describing: again.error))")
+      #expect(try fixture.files(below: fixture.lineage.leasesPrefix).isEmpty)
+    }
+  }
+
   @Test("removes WAL that ends before every backup, and slices whose segment is there")
   func wal() throws {
     try RepositoryFixture.run { fixture throws in

@@ -127,15 +127,22 @@ public final class Lease: @unchecked Sendable {
     if isLost { throw RetentionError.leaseLost(purpose.rawValue, cause: cause) }
   }
 
-  /// Takes the lease back. What cannot be removed expires by itself.
+  /// Takes the lease back. What cannot be removed expires by itself; to this process it means nothing from now on.
   public func release() {
     timer?.cancel()
     let number = state.withLock { state in
       state.isReleased = true
       return state.number
     }
-    queue.sync { try? remove(upTo: number) }
+    do {
+      try queue.sync { try remove(upTo: number) }
+    } catch {
+      Self.left.withLock { _ = $0.insert(holder.description) }
+    }
   }
+
+  /// Holders of this process that are done although their objects could not be removed: a store had become read-only.
+  private static let left = Mutex<Set<String>>([])
 
   // MARK: Others' leases
 
@@ -170,7 +177,7 @@ public final class Lease: @unchecked Sendable {
           }
           let written = object.modified ?? record?.renewed ?? moment
           let end = record.map { max($0.expires, written + life) } ?? written + unreadableLife
-          if end > moment {
+          if end > moment, !left.withLock({ $0.contains(holder) }) {
             live.append(
               Live(holder: holder, purpose: record?.purpose, taken: record?.taken ?? written, store: store.id))
           } else {
