@@ -7,8 +7,9 @@ extension BackupWriter {
     var header: ManifestHeader
     /// Bytes between one and the next.
     var interval: Int
-    /// Bytes processed since the last one.
+    /// Bytes processed since the last one, and pages of them that are stored.
     var bytes = 0
+    var pages = 0
     var number = 0
     /// Entries since the last one.
     var recent = FileTable()
@@ -16,10 +17,13 @@ extension BackupWriter {
 
   /// Smaller steps would cost more than they save.
   static let shortestInterval = 16 << 20
+  /// Where less was stored there is little to repeat: a checkpoint closes a pack, and each pack costs every restore that
+  /// reads from it.
+  static let leastPages = 512
   /// Files of at least so many pages are worth noting while they are half done.
   static let partialPages = 1024
 
-  /// Leaves checkpoints from now on, about sixteen in all.
+  /// Leaves checkpoints from now on, about sixteen in all; fewer where little changed.
   ///
   /// - Parameters:
   ///   - header: What is known of the backup.
@@ -34,11 +38,13 @@ extension BackupWriter {
   }
 
   /// Called while `lock` is held.
-  func checkpointIfDue(after bytes: Int) throws {
+  func checkpointIfDue(after bytes: Int, stored pages: Int) throws {
     guard checkpoints != nil else { return }
     checkpoints!.bytes += bytes
-    guard checkpoints!.bytes >= checkpoints!.interval else { return }
+    checkpoints!.pages += pages
+    guard checkpoints!.bytes >= checkpoints!.interval, checkpoints!.pages >= Self.leastPages else { return }
     checkpoints!.bytes = 0
+    checkpoints!.pages = 0
     // Workers store what they gather, so that the next one knows of it.
     epoch.add(1, ordering: .relaxed)
     try packs.finish()

@@ -186,6 +186,7 @@ extension BackupWriter {
   ) throws {
     try lock.withLock { _ in
       var bytes = 0
+      var pages = 0
       for (piece, marks) in zip(frame.pieces, marks) {
         let file = openFiles[piece.file]!
         file.set(
@@ -197,11 +198,12 @@ extension BackupWriter {
           file.checksum = checksum
         }
         file.pendingPages += marks.stored.nonzeroBitCount
+        pages += marks.stored.nonzeroBitCount
         file.pendingPieces -= 1
         bytes += piece.byteCount
         try finishIfDone(piece.file)
       }
-      try checkpointIfDue(after: bytes)
+      try checkpointIfDue(after: bytes, stored: pages)
     }
   }
 

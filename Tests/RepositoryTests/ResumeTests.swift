@@ -84,4 +84,21 @@ import Testing
       #expect(!packs.isEmpty && Set(packs + metadata) == referred)
     }
   }
+
+  @Test("that stores little is not cut into many packs by its checkpoints")
+  func fewPacks() throws {
+    try RepositoryFixture.run { fixture throws in
+      let series = BackupSeries(fixture)
+      _ = try series.take(Self.contents)
+      let before = Set(try fixture.files(below: fixture.lineage.prefix + "/packs"))
+      var contents = Self.contents
+      for index in contents.indices { for page in stride(from: 0, to: 700, by: 20) { contents[index].edits[page] = 1 } }
+      let (options, header) = try series.prepare()
+      let writer = try fixture.store(contents, options: options) { $0.leaveCheckpoints(header, expected: 0) }
+      _ = writer.sortFiles()
+      let taken = try writer.commit(header, cancellation: Cancellation())
+      #expect(Set(try fixture.files(below: fixture.lineage.prefix + "/packs")).subtracting(before).count == 1)
+      try series.compare(taken.backup.id, contents)
+    }
+  }
 }
