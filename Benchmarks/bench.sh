@@ -1,51 +1,61 @@
 #!/usr/bin/env bash
 # Backups and restores, ours against other tools', on the same server, disk and run.
 #
-#   bench.sh [--size UNITS] [--rounds N] [--postgres MAJOR] [--sides "NAME ..."]
+#   bench.sh [--size UNITS] [--rounds N] [--history N] [--postgres MAJOR] [--only PART,...] [--peers PEER,...]
 #
-# A unit is about 15 MB of pgbench and OAuth rows. A round: a full backup by each side into a new place; 3 % of the pages
-# changed; the second backup; one with nothing changed; restores. The order of the sides turns with each round. Prints
-# tables of medians and puts them between the markers of docs/performance.md.
+# A unit is about 16 MB of pgbench and OAuth rows, the same in each run. The parts:
+#   full, second, unchanged   a round: a first backup by each side into a new place; 3 % of the pages changed; the second
+#                             backup; one with nothing changed
+#   restore                   a history of N backups with 3 % changed before each; its first and its last restored
+# The order of the sides turns with each round. The peers are the files of peers/; backupd takes part in any case. Prints
+# tables of medians and puts them between the markers of docs/performance.md; a part that was not run keeps its table.
 #
 #   BACKUPD_BIN    directory of the programs (default .build/release)
-#   BENCH_DIR      where everything is written (default TMPDIR or /tmp): a disk with room for eight times the cluster
-#   PGBACKREST     another pgbackrest
+#   BENCH_DIR      where everything is written (default TMPDIR or /tmp): a disk with room for ten times the cluster
+#   PGBACKREST     another pgbackrest, beside Debian's
+#   BARMAN         the barman to use, instead of the one that install-peers.sh installs
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
 . "$repo_root/scripts/throwaway-postgres.sh"
+. "$repo_root/Benchmarks/measure.sh"
+. "$repo_root/Benchmarks/report.sh"
 : "${BACKUPD_BIN:=$repo_root/.build/release}"
-size=100 rounds=3 major=15 sides=''
+size=100 rounds=3 history=10 major=15 parts=full,second,unchanged,restore peers=pgbackrest,barman,basebackup,limits
+usage=$(sed -n 's/^#   \(bench.sh .*\)/\1/p' "$0")
 while [ $# -gt 0 ]; do
+  [ $# -gt 1 ] || fail "\"$1\" needs a value" "$usage"
   case $1 in
   --size) size=$2 ;;
   --rounds) rounds=$2 ;;
+  --history) history=$2 ;;
   --postgres) major=$2 ;;
-  --sides) sides=$2 ;;
-  *) fail "unknown argument \"$1\"" 'bench.sh [--size UNITS] [--rounds N] [--postgres MAJOR] [--sides "NAME ..."]' ;;
+  --only) parts=$2 ;;
+  --peers) peers=$2 ;;
+  *) fail "unknown argument \"$1\"" "$usage" ;;
   esac
   shift 2
 done
 [ "$rounds" -ge 3 ] || fail "a median needs at least three rounds"
+[ "$history" -ge 2 ] || fail "a history needs at least two backups"
+for part in ${parts//,/ }; do
+  case $part in full | second | unchanged | restore) ;; *) fail "unknown part \"$part\"" "$usage" ;; esac
+done
 for program in backupd backupctl backupd-wal; do
   [ -x "$BACKUPD_BIN/$program" ] || fail "\"$BACKUPD_BIN/$program\" is missing" "make release"
 done
-pgbackrest=${PGBACKREST:-$(command -v pgbackrest || true)}
-if [ -z "$sides" ]; then
-  sides="ours ours3 basebackup-client basebackup-server read tar1 tar3 untar"
-  [ -z "$pgbackrest" ] || sides+=" pgbackrest pgbackrest1"
-  [ "$major" -lt 17 ] || sides+=" native"
-fi
-read -r -a order <<<"$sides"
+[ -x "$BACKUPD_TEST_PG/$major/bin/postgres" ] || fail "PostgreSQL $major is missing" "make setup"
 
 work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/backupd-bench.XXXXXX")
 pg_bin=$BACKUPD_TEST_PG/$major/bin pg_data=$work/data pg_socket=$work/run
-daemon=''
-. "$(dirname "$0")/sides.sh"
+helper=''
 cleanup() {
   local status=$?
   trap - EXIT INT TERM
-  [ "$status" = 0 ] || tail -20 "$work/backupd.log" >&2 2>/dev/null || true
-  ours_stop
+  if [ "$status" != 0 ] && [ -s "$work/backupd.log" ]; then
+    printf '\nThe daemon said at the end:\n' >&2
+    tail -20 "$work/backupd.log" >&2
+  fi
+  end_helper
   pg_stop immediate || true
   rm -rf "$work"
   exit "$status"
@@ -54,81 +64,98 @@ trap cleanup EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
 
+# The copies are reachable by user postgres wherever this source tree lies.
 chmod 755 "$work"
-mkdir "$work/bin" "$pg_socket"
-cp "$BACKUPD_BIN"/{backupd,backupctl,backupd-wal} "$work/bin/"
-cp "$repo_root/Benchmarks/measure.py" "$work/"
-[ "$(id -u)" != 0 ] || chown postgres:postgres "$work" "$pg_socket"
+mkdir "$work/bin" "$work/results" "$pg_socket"
+cp "$BACKUPD_BIN"/{backupd,backupctl,backupd-wal} "$repo_root/Benchmarks/measure.py" "$work/bin/"
+[ "$(id -u)" != 0 ] || chown postgres:postgres "$work" "$work/results" "$pg_socket"
 export PATH=$work/bin:$pg_bin:$PATH
 cd "$work"
 
+wanted() { case ,$parts, in *,"$1",*) return 0 ;; *) return 1 ;; esac }
+
 say "Filling PostgreSQL $major: $size units"
-settings=(shared_buffers=256MB max_wal_size=8GB autovacuum=off)
+settings=(shared_buffers=256MB max_wal_size=8GB checkpoint_timeout=1h autovacuum=off)
 [ "$major" -lt 17 ] || settings+=(summarize_wal=on)
 pg_create "${settings[@]}"
 pg_start
-"$pg_bin/pgbench" -i -q -s $((size / 4 + 1)) -F 90 -h "$pg_socket" -U postgres postgres 2>/dev/null
+"$pg_bin/pgbench" -i -q -I dtGp -s $((size / 12 + 1)) -F 90 -h "$pg_socket" -U postgres postgres >"$work/output.log" 2>&1 ||
+  fail "pgbench did not succeed" "$(tail -1 "$work/output.log")"
 pg_sql -f "$repo_root/scripts/oauth/schema.sql"
-pg_sql -v rows=$((size * 14000)) -f "$repo_root/Benchmarks/seed.sql"
-pg_sql -c checkpoint
-cluster_bytes=$(directory_bytes "$pg_data/base")
-
-rotated() { # the sides, beginning with another in each round
-  local shift=$((($1 - 1) % ${#order[@]}))
-  printf '%s\n' "${order[@]:shift}" "${order[@]:0:shift}"
-}
-# each STEP ROUND [ARGUMENT ...]   calls SIDE_STEP of those sides that have it
-each() {
-  local step=$1 round=$2 side
-  shift 2
-  for side in $(rotated "$round"); do
-    declare -F "${side}_$step" >/dev/null || continue
-    find "$pg_data/base" -type f -exec cat {} + >/dev/null
-    "${side}_$step" "$@"
-  done
+pg_sql -v rows=$((size * 13000)) -f "$repo_root/Benchmarks/seed.sql"
+touches=0
+touch_pages() {
+  touches=$((touches + 1))
+  pg_sql -v share=0.03 -v seed=$touches -f "$repo_root/Benchmarks/touch.sql"
 }
 
-changed_pages=0 changed_bytes=0
-for round in $(seq "$rounds"); do
-  each full "$round"
-  if [ "$round" = 1 ]; then cp -a "$pg_data/base" "$work/before"; fi
-  pg_sql -v share=0.03 -f "$repo_root/Benchmarks/touch.sql"
-  if [ "$round" = 1 ]; then
-    read -r changed_pages changed_bytes < <("$BACKUPD_TEST_PYTHON" "$repo_root/Benchmarks/changed.py" before data/base)
-    rm -rf "$work/before"
-  fi
-  each second "$round"
-  each unchanged "$round"
-  each restore "$round" restore
-  say "round $round of $rounds is done: full, second, unchanged and restore took us" \
-    "$(for step in full second unchanged restore; do tail -1 "$work/$step.ours.times" | cut -d' ' -f1; done | xargs) s"
+# side NAME TITLE "STEP ..."   what a peer's file declares: NAME_take STEP [ORDINAL], NAME_restore first|later
+sides=()
+declare -A titles=() steps=()
+side() { sides+=("$1") titles[$1]=$2 steps[$1]=$3; }
+for peer in ours ${peers//,/ }; do
+  [ -e "$repo_root/Benchmarks/peers/$peer.sh" ] || fail "unknown peer \"$peer\"" "$(cd "$repo_root/Benchmarks/peers" && echo *.sh)"
+  # shellcheck source=/dev/null
+  . "$repo_root/Benchmarks/peers/$peer.sh"
 done
 
-model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -1)
-names=(ours=backupd "ours3=backupd, zstd level 3" "pgbackrest=pgBackRest, zstd level 3" "pgbackrest1=pgBackRest, zstd level 1"
-  "basebackup-client=pg_basebackup, client zstd 1" "basebackup-server=pg_basebackup, server zstd 1"
-  "native=pg_basebackup, incremental" "untar=zstd -d, tar -x; sync" "read=limit: reading the files"
-  "tar1=limit: tar, zstd -1 -T2; sync" "tar3=limit: tar, zstd -3 -T2; sync")
-# put SCENARIO TITLE CHANGED   prints the table and puts it between its markers
-put() {
-  {
-    printf '%s\n\n' "$2"
-    /usr/bin/python3 "$repo_root/Benchmarks/table.py" "$work" "$1" "$3" "$cluster_bytes" "${names[@]}"
-    printf '\n%s, %s cores, %s GiB, %s; PostgreSQL %s%s; medians of %s rounds.\n' "${model:-$(uname -m)}" "$(nproc)" \
-      "$(awk '$1 == "MemTotal:" { printf "%.0f", $2 / 1048576 }' /proc/meminfo)" "$(findmnt -n -o FSTYPE -T "$work")" \
-      "$(pg_sql -c 'show server_version' | cut -d' ' -f1)" "${pgbackrest:+; $("$pgbackrest" version)}" "$rounds"
-  } >"$work/table.md"
-  cat "$work/table.md"
-  local page=$repo_root/docs/performance.md marker=$1
-  [ "$major" = 15 ] || marker=$1-$major
-  if grep -q "<!-- bench:$marker:begin -->" "$page"; then
-    sed -e "/<!-- bench:$marker:begin -->/r $work/table.md" \
-      -e "/<!-- bench:$marker:begin -->/,/<!-- bench:$marker:end -->/{/<!-- bench:/!d}" "$page" >"$work/page.md"
-    cat "$work/page.md" >"$page"
-  fi
+# each ROUND STEP COMMAND [ARGUMENT ...]   COMMAND SIDE ARGUMENT ... for those sides that take the step, each time
+# beginning with another one
+each() {
+  local shift=$((($1 - 1) % ${#sides[@]})) step=$2 name
+  for name in "${sides[@]:shift}" "${sides[@]:0:shift}"; do
+    case " ${steps[$name]} " in *" $step "*) "$3" "$name" "${@:4}" ;; esac
+  done
 }
-bytes="$(awk -v b="$cluster_bytes" 'BEGIN { printf "%.0f", b / 1048576 }') MiB"
-put full "Full backup of $bytes:" 0
-put second "Second backup, $changed_pages pages of $((cluster_bytes / 8192)) changed at random:" "$changed_bytes"
-put unchanged "Nothing changed since the last backup, $bytes:" 0
-put restore "Restore of the second backup:" 0
+take() {
+  warm "$pg_data/base"
+  "${1}_take" "${@:2}"
+}
+# A first backup that later ones build on, where it is itself not asked for.
+take_needed() {
+  case "${steps[$1]}" in *second*) take "$1" full ;; esac
+}
+# bring_back SIDE first|later ROUND
+bring_back() {
+  rm -rf "$work/restored"
+  "${1}_restore" "$2"
+  if [ "$2$3" = later1 ]; then
+    diff -rq -x pg_internal.init -x pgsql_tmp "$pg_data/base" "$work/restored/base" || fail "what $1 restored differs"
+    if declare -F "${1}_check" >/dev/null; then "${1}_check"; fi
+  fi
+  rm -rf "$work/restored"
+}
+
+run_rounds() {
+  local round
+  for round in $(seq "$rounds"); do
+    if wanted full; then each "$round" full take full; else each "$round" full take_needed; fi
+    if wanted second; then
+      cp -a "$pg_data" "$work/before"
+      touch_pages
+      "$BACKUPD_TEST_PYTHON" "$repo_root/Benchmarks/changed.py" "$work/before" "$pg_data" >>"$work/results/changed"
+      rm -rf "$work/before"
+      each "$round" second take second
+    fi
+    if wanted unchanged; then each "$round" unchanged take unchanged; fi
+    say "Round $round of $rounds is done$(ours_last full second unchanged)"
+  done
+}
+run_restores() {
+  local number round
+  each 1 restore take first
+  for number in $(seq 2 "$history"); do
+    touch_pages
+    each 1 restore take later "$number"
+  done
+  say "A history of $history backups is taken"
+  for round in $(seq "$rounds"); do
+    each "$round" restore bring_back first "$round"
+    each "$round" restore bring_back later "$round"
+    say "Round $round of $rounds is done$(ours_last restore-first restore-later)"
+  done
+}
+cluster_bytes=$(directory_bytes "$pg_data/base")
+if wanted full || wanted second || wanted unchanged; then run_rounds; fi
+if wanted restore; then run_restores; fi
+write_report

@@ -8,6 +8,10 @@ import sys
 import zstandard
 
 PAGE, GROUP = 8192, 32
+# What a base backup leaves out, as PostgreSQL's own does.
+EMPTIED = {"pg_wal", "pg_replslot", "pg_stat_tmp", "pg_dynshmem", "pg_notify", "pg_serial", "pg_snapshots", "pg_subtrans",
+           "pgsql_tmp"}
+LEFT_OUT = {"pg_internal.init", "postmaster.pid", "postmaster.opts"}
 
 
 def main():
@@ -21,8 +25,11 @@ def main():
             stored += len(compressor.compress(b"".join(group)))
             group.clear()
 
-    for directory, _, names in os.walk(after):
+    for directory, below, names in os.walk(after):
+        below[:] = [name for name in below if name not in EMPTIED]
         for name in names:
+            if name in LEFT_OUT:
+                continue
             path = os.path.join(directory, name)
             old_path = os.path.join(before, os.path.relpath(path, after))
             old = open(old_path, "rb") if os.path.exists(old_path) else None

@@ -1,74 +1,147 @@
-"""Tables of what was measured.
+"""A table of what was measured, and how far the goals are met.
 
-    table.py DIRECTORY SCENARIO CHANGED-BYTES CLUSTER-BYTES SIDE=NAME ...
+    table.py RESULTS STEP
 
-Reads SCENARIO.SIDE.times and .bytes; prints medians, their ratio to ours, and the goals. CHANGED-BYTES is 0 or the size of
-exactly the changed pages, compressed.
+Reads what measure.sh and the peers left in RESULTS; prints medians and what ours is to each other's.
 """
+import json
 import os
 import statistics
 import sys
 
+RESULTS, STEP = sys.argv[1:3]
+OURS = ("ours", "ours3")
 
-def column(path, number):
+
+def rows_of(name):
+    path = os.path.join(RESULTS, name)
+    if not os.path.exists(path):
+        return []
     with open(path) as file:
-        return [float(line.split()[number]) for line in file if line.strip()]
+        return [line.split() for line in file]
 
 
-def main():
-    directory, scenario, changed = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def median(rows, column):
+    return statistics.median(float(row[column]) for row in rows) if rows else None
+
+
+class Side:
+    def __init__(self, name, title):
+        self.name, self.title = name, title
+        times = rows_of(f"{STEP}.{name}.times")
+        self.measured = bool(times)
+        self.bytes_each = [float(row[0]) for row in rows_of(f"{STEP}.{name}.bytes")]
+        self.values = {"wall": median(times, 0), "CPU": median(times, 1), "memory": median(times, 2),
+                       "bytes": statistics.median(self.bytes_each) if self.bytes_each else None}
+
+    def to(self, other, what):
+        own, others = self.values[what], other.values[what]
+        return own / others if own is not None and others else None
+
+
+def load_sides():
+    with open(os.path.join(RESULTS, "titles")) as file:
+        sides = [Side(*line.rstrip("\n").split("\t")) for line in file]
+    return {side.name: side for side in sides if side.measured}
+
+
+def shown(value, digits=2):
+    return "" if value is None else f"{value:.{digits}f}"
+
+
+def print_table(rows, headings):
+    print("| " + " | ".join(headings) + " |")
+    print("|" + " --- |" + " ---: |" * (len(headings) - 1))
+    for row in rows:
+        print("| " + " | ".join(row) + " |")
+
+
+def print_measurements(sides):
+    stored = any(side.bytes_each for side in sides.values())
     rows = []
-    for side, name in (argument.split("=", 1) for argument in sys.argv[5:]):
-        times = f"{directory}/{scenario}.{side}.times"
-        if not os.path.exists(times):
-            continue
-        bytes_path = f"{directory}/{scenario}.{side}.bytes"
-        stored = statistics.median(column(bytes_path, 0)) if os.path.exists(bytes_path) else None
-        rows.append((side, name, [statistics.median(column(times, n)) for n in range(3)], stored))
-    by_side = {row[0]: row for row in rows}
-    ours = by_side.get("ours", rows[0])
-    print("| | wall, s | CPU, s | peak, MiB | stored, MiB | ours to it: wall | CPU | bytes |")
-    print("| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: |")
-    for side, name, (wall, cpu, peak), stored in rows:
-        ratio = ["", "", ""] if side.startswith("ours") else ratios(ours, by_side[side])
-        size = "" if stored is None else f"{stored / 1048576:.1f}"
-        print(f"| {name} | {wall:.2f} | {cpu:.2f} | {peak:.0f} | {size} | {' | '.join(ratio)} |")
-    goals(scenario, by_side, changed)
+    for side in sides.values():
+        values = side.values
+        row = [side.title, shown(values["wall"]), shown(values["CPU"]), shown(values["memory"], 0)]
+        ratios = [shown(None if side.name in OURS or "ours" not in sides else sides["ours"].to(side, what))
+                  for what in ("wall", "CPU", "bytes")]
+        if stored:
+            mebibytes = values["bytes"] / 1048576 if values["bytes"] is not None else None
+            row.append(shown(mebibytes, 1))
+        rows.append(row + (ratios if stored else ratios[:2]))
+    headings = ["", "wall, s", "CPU, s", "peak, MiB"] + (["stored, MiB"] if stored else [])
+    headings += ["ours to it: wall", "CPU"] + (["bytes"] if stored else [])
+    print_table(rows, headings)
 
 
-def ratios(ours, other):
-    return [f"{ours[2][0] / other[2][0]:.2f}", f"{ours[2][1] / other[2][1]:.2f}" if other[2][1] else "",
-            f"{ours[3] / other[3]:.2f}" if ours[3] and other[3] else ""]
-
-
-# Of what, against whom, and at most how much: wall, CPU, bytes.
+# One side, what it is held against, and how much of it at most.
 GOALS = {
-    "full": [("ours", "pgbackrest", (0.6, 0.6, 1.05)), ("ours3", "pgbackrest", (0.9, 1.0, None)),
-             ("ours", "pgbackrest1", (0.9, 1.0, None)), ("ours", "tar1", (1.15, None, None)),
-             ("ours3", "tar3", (1.15, None, None))],
-    "second": [("ours", "pgbackrest", (0.15, 0.2, 0.08))],
-    "restore": [("ours", "pgbackrest", (0.8, None, None)), ("ours", "untar", (1.15, None, None))],
+    "full": [
+        ("ours", "pgbackrest", {"wall": 0.6, "CPU": 0.6, "bytes": 1.05}),
+        ("ours", "pgbackrest1", {"wall": 0.9, "CPU": 1.0}),
+        ("ours3", "pgbackrest", {"wall": 0.9, "CPU": 1.0}),
+        ("ours", "tar1", {"wall": 1.15}),
+        ("ours3", "tar3", {"wall": 1.15}),
+    ],
+    "second": [("ours", "pgbackrest", {"wall": 0.15, "CPU": 0.2, "bytes": 0.08})],
+    "restore-first": [("ours", "pgbackrest", {"wall": 0.8}), ("ours", "untar", {"wall": 1.15})],
+    "restore-later": [("ours", "pgbackrest", {"wall": 0.8}), ("ours", "untar", {"wall": 1.15})],
 }
 
 
-def goals(scenario, by_side, changed):
-    lines = []
-    for one, other, limits in GOALS.get(scenario, []):
-        if one not in by_side or other not in by_side:
-            continue
-        for what, limit, text in zip(("wall", "CPU", "bytes"), limits, ratios(by_side[one], by_side[other])):
-            if limit is not None and text:
-                verdict = "met" if float(text) <= limit else "**missed**"
-                lines.append(f"- {by_side[one][1]} to {by_side[other][1]}, {what}: {text}, at most {limit}: {verdict}")
-    if changed and "ours" in by_side:
-        ratio = by_side["ours"][3] / changed
-        lines.append(f"- bytes to exactly the changed pages compressed ({changed / 1048576:.1f} MiB): {ratio:.2f}, "
-                     f"at most 1.3: {'met' if ratio <= 1.3 else '**missed**'}")
-    if scenario == "unchanged" and "ours" in by_side:
-        rate = int(sys.argv[4]) / by_side["ours"][2][0] / 1e9
-        lines.append(f"- backupd: {rate:.2f} GB/s, at least 2: {'met' if rate >= 2 else '**missed**'}")
+def goal(text, measured, limit, digits=2, at_least=False):
+    met = measured >= limit if at_least else measured <= limit
+    bound = "at least" if at_least else "at most"
+    return [text, f"{measured:.{digits}f}", f"{bound} {limit}", "met" if met else "**missed**"]
+
+
+def goals(sides):
+    for name, other, limits in GOALS.get(STEP, []):
+        if name in sides and other in sides:
+            for what, limit in limits.items():
+                yield goal(f"{sides[name].title}, {what} to that of {sides[other].title}",
+                           sides[name].to(sides[other], what), limit)
+    ours = sides.get("ours")
+    if not ours:
+        return
+    if STEP == "second":
+        changed = [float(row[1]) for row in rows_of("changed")]
+        ratio = statistics.median(own / least for own, least in zip(ours.bytes_each, changed))
+        yield goal("stored bytes to those of exactly the changed pages, compressed", ratio, 1.3)
+    if STEP == "unchanged":
+        pages = median(rows_of("unchanged.ours.facts"), 0)
+        yield goal("pages read and compared, GB/s", pages * 8192 / ours.values["wall"] / 1e9, 2, at_least=True)
+    yield goal("peak memory of backupd, MiB", ours.values["memory"], 256, digits=0)
+
+
+def print_facts():
+    """What our backups say of themselves, beside what a comparison of the files says."""
+    facts = rows_of(f"{STEP}.ours.facts")
+    if STEP == "second" and facts:
+        pages, least = median(rows_of("changed"), 0), median(rows_of("changed"), 1)
+        print(f"{pages:.0f} pages of {median(facts, 0):.0f} differ ({pages / median(facts, 0):.1%}), "
+              f"{least / 1048576:.1f} MiB compressed; backupd counts {median(facts, 1):.0f} pages changed:\n")
+
+
+def print_phases():
+    path = os.path.join(RESULTS, f"{STEP}.ours.runs")
+    if not os.path.exists(path):
+        return
+    with open(path) as file:
+        phases = json.load(file)[-1]["phases"]
+    source = rows_of(f"{STEP}.ours.facts")[-1][2]
+    print("\nbackupd's last run (" + source + "): "
+          + ", ".join(f"{phase['name']} {phase['durationSeconds']:.2f} s" for phase in phases) + ".")
+
+
+def main():
+    sides = load_sides()
+    print_facts()
+    print_measurements(sides)
+    lines = list(goals(sides))
     if lines:
-        print("\n" + "\n".join(lines))
+        print()
+        print_table(lines, ["goal", "measured", "limit", ""])
+    print_phases()
 
 
 main()
