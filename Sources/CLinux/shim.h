@@ -20,6 +20,8 @@ static inline char **backupd_environment(void) { return backupd_environ; }
 extern int backupd_mallopt(int parameter, int value) __asm__("mallopt");
 
 extern long backupd_syscall(long number, long first, long second, long third) __asm__("syscall");
+extern int backupd_sync_file_range(int descriptor, long long offset, long long length, unsigned flags)
+    __asm__("sync_file_range");
 extern int backupd_setpriority(unsigned which, unsigned who, int value) __asm__("setpriority");
 
 /// The calling thread from now on takes what others leave of processors (nice 19) and disks (idle class). See
