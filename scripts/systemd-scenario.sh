@@ -85,6 +85,25 @@ until_equal "restarted after SIGKILL" 1 prop NRestarts
 until_equal "active again" active prop ActiveState
 until_equal "answers again" 0 status_of as postgres backupctl status
 
+# Alive and wedged: the scheduler records a run's end in a file that never opens, and is killed by the watchdog.
+printf '[Service]\nWatchdogSec=6\nRestart=no\n' >/etc/systemd/system/backupd.service.d/watched.conf
+systemctl daemon-reload
+systemctl restart backupd
+history=/var/lib/backupd/runs/$(date -u +%Y-%m).jsonl
+mv "$history" "$history.aside"
+mkfifo -m 600 "$history"
+chown postgres: "$history"
+as postgres backupctl run hourly --no-wait >/dev/null
+until_equal "killed by the watchdog" watchdog prop Result
+mv "$history.aside" "$history"
+rm /etc/systemd/system/backupd.service.d/watched.conf
+systemctl daemon-reload
+systemctl reset-failed backupd
+systemctl start backupd
+expect "state after the watchdog" active/running "$(prop ActiveState)/$(prop SubState)"
+expect "the run that was wedged is recorded as interrupted" 1 \
+  "$(as postgres backupctl runs hourly --json | grep -c '"outcome".*"interrupted"')"
+
 began=$SECONDS
 systemctl stop backupd
 [ $((SECONDS - began)) -le 10 ] || fail "stopping took $((SECONDS - began)) s"
