@@ -71,6 +71,8 @@ expect "journal: nothing but our own words" 0 "$(journal_has _TRANSPORT=syslog)"
 expect "reload" 0 "$(status_of systemctl reload backupd)"
 sed -i 's/kind: wal/kindd: wal/' /etc/backupd/backupd.yaml
 expect "reload of a wrong file" 1 "$(status_of systemctl reload backupd)"
+journalctl --sync
+expect "journalctl -x explains it" 1 "$(journalctl -u backupd -x --no-pager | grep -c 'The new configuration file is wrong')"
 expect "state after it" active/running "$(prop ActiveState)/$(prop SubState)"
 expect "status after it" 3 "$(status_of as postgres backupctl status)"
 cp /etc/backupd/backupd.yaml.example /etc/backupd/backupd.yaml

@@ -167,6 +167,7 @@ extension JobRunner {
     case .failed, .incomplete:
       let report = record.error ?? ErrorReport(summary: "run \(record.run) failed")
       metadata["error"] = "\(report)"
+      metadata[JournalMessage.key] = JournalMessage.runFailed.metadata
       logger.error("run failed", metadata: metadata)
       note(while: "record a condition") {
         _ = try state.raise(Condition(id: id, severity: .critical, since: now, report: report))
@@ -180,6 +181,7 @@ extension JobRunner {
       }
     case .skipped:
       if let reason = record.error?.detail { metadata["reason"] = "\(reason)" }
+      metadata[JournalMessage.key] = JournalMessage.runSkipped.metadata
       logger.notice("run skipped", metadata: metadata)
     default:
       logger.notice("run ends", metadata: metadata)

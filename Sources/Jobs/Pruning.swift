@@ -88,7 +88,11 @@ struct Pruning: Sendable {
   }
 
   private func raise(_ report: ErrorReport) {
-    logger.error("prune failed", metadata: ["cluster": "\(cluster)", "error": "\(report)"])
+    logger.error(
+      "prune failed",
+      metadata: [
+        "cluster": "\(cluster)", "error": "\(report)", JournalMessage.key: JournalMessage.pruneFailed.metadata,
+      ])
     do {
       _ = try state.raise(Condition(id: conditionID, severity: .warning, since: .now(), report: report))
     } catch {

@@ -83,7 +83,11 @@ final class WALKeeper: Sendable {
       } catch {
         if Task.isCancelled || cancellation.isCancelled { break }
         raise(.critical, ErrorReport(error))
-        logger.error("WAL is not received", metadata: ["error": "\(ErrorReport(error))"])
+        logger.error(
+          "WAL is not received",
+          metadata: [
+            "error": "\(ErrorReport(error))", JournalMessage.key: JournalMessage.walNotReceived.metadata,
+          ])
       }
       do {
         try await lane.run { [cancellation] inner in
@@ -119,7 +123,9 @@ final class WALKeeper: Sendable {
       raise(.critical, report)
     case .gap(let gap):
       let report = gap.report
-      logger.error("WAL is missing", metadata: ["error": "\(report)"])
+      logger.error(
+        "WAL is missing",
+        metadata: ["error": "\(report)", JournalMessage.key: JournalMessage.walMissing.metadata])
       raise(.critical, report, id: Self.gapCondition(of: job.cluster))
       wantsBackup(job.cluster)
     case .timelineFollowed(let timeline, let lsn):

@@ -86,7 +86,8 @@ struct Assembly {
         defer { endSignals() }
         try await server.run {
           notifier.ready(status: summary)
-          logger.info("ready", metadata: ["socket": "\(socket)"])
+          logger.info(
+            "ready", metadata: ["socket": "\(socket)", JournalMessage.key: JournalMessage.ready.metadata])
         }
       }
       group.addTask { await control.reportStatus() }

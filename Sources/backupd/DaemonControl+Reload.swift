@@ -52,7 +52,11 @@ extension DaemonControl {
       return differences
     } catch {
       let report = ErrorReport(error)
-      logger.error("configuration not reloaded, the old one stays", metadata: ["error": "\(report)"])
+      logger.error(
+        "configuration not reloaded, the old one stays",
+        metadata: [
+          "error": "\(report)", JournalMessage.key: JournalMessage.configurationRefused.metadata,
+        ])
       try raise(report)
       throw error
     }

@@ -13,16 +13,20 @@ struct Watchdog {
   func run() async {
     guard let interval = notifier.watchdogInterval else { return }
     let limit = interval / 2
-    var told = ""
+    var isTold = false
     while !Task.isCancelled {
       // Where the runner itself is wedged this does not return, which is as good as silence.
       let problem = await problem(limit)
       if let problem {
-        if problem != told { logger.critical("\(problem); the watchdog is not told to wait") }
+        if !isTold {
+          logger.critical(
+            "no progress, the service manager is not told otherwise",
+            metadata: ["error": "\(problem)", JournalMessage.key: JournalMessage.stalled.metadata])
+        }
       } else {
         notifier.watchdog()
       }
-      told = problem ?? ""
+      isTold = problem != nil
       // Ends early only by cancellation, which the loop looks for itself.
       try? await Task.sleep(for: interval / 4)
     }
