@@ -5,9 +5,10 @@ SHELL := /bin/bash
 
 prefix := /usr
 DESTDIR ?=
-# make bench SIZE=100: units of about 15 MB
+# make bench SIZE=100: units of about 15 MB; HISTORY=30: the restored backup is the 30th
 SIZE ?= 100
 ROUNDS ?= 3
+HISTORY ?= 10
 release := swift build -c release --static-swift-stdlib
 
 .PHONY: help setup build release test tsan lint bench soak demo install clean
@@ -35,7 +36,9 @@ lint: ## formatting, script syntax, the systemd unit, the man pages
 
 bench: setup release ## backups and restores against other tools; SIZE=100 ROUNDS=3
 	Benchmarks/install-peers.sh
-	Benchmarks/bench.sh --size $(SIZE) --rounds $(ROUNDS)
+	Benchmarks/bench.sh --size $(SIZE) --rounds $(ROUNDS) --history $(HISTORY)
+	Benchmarks/bench.sh --size $(SIZE) --rounds $(ROUNDS) --history $(HISTORY) --postgres 18 \
+	  --only full,second,restore --peers basebackup
 
 soak: setup ## the long tests at full size
 	scripts/soak.sh

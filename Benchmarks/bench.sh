@@ -3,7 +3,7 @@
 #
 #   bench.sh [--size UNITS] [--rounds N] [--history N] [--postgres MAJOR] [--only PART,...] [--peers PEER,...]
 #
-# A unit is about 16 MB of pgbench and OAuth rows, the same in each run. The parts:
+# A unit is about 15 MB of pgbench and OAuth rows, the same in each run. The parts:
 #   full, second, unchanged   a round: a first backup by each side into a new place; 3 % of the pages changed; the second
 #                             backup; one with nothing changed
 #   restore                   a history of N backups with 3 % changed before each; its first and its last restored
@@ -88,6 +88,7 @@ touch_pages() {
   touches=$((touches + 1))
   pg_sql -v share=0.03 -v seed=$touches -f "$repo_root/Benchmarks/touch.sql"
 }
+changed_pages() { "$BACKUPD_TEST_PYTHON" "$repo_root/Benchmarks/changed.py" "$1" "$pg_data" "$work/pages"; }
 
 # side NAME TITLE "STEP ..."   what a peer's file declares: NAME_take STEP [ORDINAL], NAME_restore first|later
 sides=()
@@ -99,13 +100,15 @@ for peer in ours ${peers//,/ }; do
   . "$repo_root/Benchmarks/peers/$peer.sh"
 done
 
-# each ROUND STEP COMMAND [ARGUMENT ...]   COMMAND SIDE ARGUMENT ... for those sides that take the step, each time
-# beginning with another one
+# each ROUND STEP COMMAND [ARGUMENT ...]   COMMAND SIDE ARGUMENT ... for the sides that take the step, each round beginning
+# with another one
 each() {
-  local shift=$((($1 - 1) % ${#sides[@]})) step=$2 name
-  for name in "${sides[@]:shift}" "${sides[@]:0:shift}"; do
-    case " ${steps[$name]} " in *" $step "*) "$3" "$name" "${@:4}" ;; esac
+  local round=$1 step=$2 command=$3 name shift taking=()
+  for name in "${sides[@]}"; do
+    case " ${steps[$name]} " in *" $step "*) taking+=("$name") ;; esac
   done
+  shift=$(((round - 1) % ${#taking[@]}))
+  for name in "${taking[@]:shift}" "${taking[@]:0:shift}"; do "$command" "$name" "${@:4}"; done
 }
 take() {
   warm "$pg_data/base"
@@ -131,10 +134,9 @@ run_rounds() {
   for round in $(seq "$rounds"); do
     if wanted full; then each "$round" full take full; else each "$round" full take_needed; fi
     if wanted second; then
-      cp -a "$pg_data" "$work/before"
+      changed_pages remember
       touch_pages
-      "$BACKUPD_TEST_PYTHON" "$repo_root/Benchmarks/changed.py" "$work/before" "$pg_data" >>"$work/results/changed"
-      rm -rf "$work/before"
+      changed_pages compare >>"$work/results/changed"
       each "$round" second take second
     fi
     if wanted unchanged; then each "$round" unchanged take unchanged; fi

@@ -5,7 +5,9 @@
 measured() {
   local name=$1
   shift
+  # What the side before wrote and removed is the disk's work no longer.
   sync
+  sleep 1
   "${as_postgres[@]}" /usr/bin/python3 "$work/bin/measure.py" "$work/results/$name.times" \
     "$(head -1 "$pg_data/postmaster.pid")" "${helper:-0}" "$@" >/dev/null 2>"$work/output.log" || {
     cat "$work/output.log" >&2

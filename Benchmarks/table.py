@@ -31,6 +31,7 @@ class Side:
         times = rows_of(f"{STEP}.{name}.times")
         self.measured = bool(times)
         self.bytes_each = [float(row[0]) for row in rows_of(f"{STEP}.{name}.bytes")]
+        self.span = [pick(float(row[0]) for row in times) for pick in (min, max)] if times else None
         self.values = {"wall": median(times, 0), "CPU": median(times, 1), "memory": median(times, 2),
                        "bytes": statistics.median(self.bytes_each) if self.bytes_each else None}
 
@@ -49,9 +50,9 @@ def shown(value, digits=2):
     return "" if value is None else f"{value:.{digits}f}"
 
 
-def print_table(rows, headings):
+def print_table(rows, headings, texts=1):
     print("| " + " | ".join(headings) + " |")
-    print("|" + " --- |" + " ---: |" * (len(headings) - 1))
+    print("|" + " --- |" * texts + " ---: |" * (len(headings) - texts))
     for row in rows:
         print("| " + " | ".join(row) + " |")
 
@@ -61,14 +62,15 @@ def print_measurements(sides):
     rows = []
     for side in sides.values():
         values = side.values
-        row = [side.title, shown(values["wall"]), shown(values["CPU"]), shown(values["memory"], 0)]
+        row = [side.title, shown(values["wall"]), "{:.2f}–{:.2f}".format(*side.span), shown(values["CPU"]),
+               shown(values["memory"], 0)]
         ratios = [shown(None if side.name in OURS or "ours" not in sides else sides["ours"].to(side, what))
                   for what in ("wall", "CPU", "bytes")]
         if stored:
             mebibytes = values["bytes"] / 1048576 if values["bytes"] is not None else None
             row.append(shown(mebibytes, 1))
         rows.append(row + (ratios if stored else ratios[:2]))
-    headings = ["", "wall, s", "CPU, s", "peak, MiB"] + (["stored, MiB"] if stored else [])
+    headings = ["", "wall, s", "from–to", "CPU, s", "peak, MiB"] + (["stored, MiB"] if stored else [])
     headings += ["ours to it: wall", "CPU"] + (["bytes"] if stored else [])
     print_table(rows, headings)
 
@@ -88,29 +90,28 @@ GOALS = {
 }
 
 
-def goal(text, measured, limit, digits=2, at_least=False):
+def goal(side, other, what, measured, limit, digits=2, at_least=False):
     met = measured >= limit if at_least else measured <= limit
     bound = "at least" if at_least else "at most"
-    return [text, f"{measured:.{digits}f}", f"{bound} {limit}", "met" if met else "**missed**"]
+    return [side, other, what, f"{measured:.{digits}f}", f"{bound} {limit}", "met" if met else "**missed**"]
 
 
 def goals(sides):
     for name, other, limits in GOALS.get(STEP, []):
         if name in sides and other in sides:
             for what, limit in limits.items():
-                yield goal(f"{sides[name].title}, {what} to that of {sides[other].title}",
-                           sides[name].to(sides[other], what), limit)
+                yield goal(sides[name].title, sides[other].title, what, sides[name].to(sides[other], what), limit)
     ours = sides.get("ours")
     if not ours:
         return
     if STEP == "second":
         changed = [float(row[1]) for row in rows_of("changed")]
         ratio = statistics.median(own / least for own, least in zip(ours.bytes_each, changed))
-        yield goal("stored bytes to those of exactly the changed pages, compressed", ratio, 1.3)
+        yield goal(ours.title, "exactly the changed pages, compressed", "bytes", ratio, 1.3)
     if STEP == "unchanged":
         pages = median(rows_of("unchanged.ours.facts"), 0)
-        yield goal("pages read and compared, GB/s", pages * 8192 / ours.values["wall"] / 1e9, 2, at_least=True)
-    yield goal("peak memory of backupd, MiB", ours.values["memory"], 256, digits=0)
+        yield goal(ours.title, "", "GB/s", pages * 8192 / ours.values["wall"] / 1e9, 2, at_least=True)
+    yield goal(ours.title, "", "peak, MiB", ours.values["memory"], 256, digits=0)
 
 
 def print_facts():
@@ -120,6 +121,16 @@ def print_facts():
         pages, least = median(rows_of("changed"), 0), median(rows_of("changed"), 1)
         print(f"{pages:.0f} pages of {median(facts, 0):.0f} differ ({pages / median(facts, 0):.1%}), "
               f"{least / 1048576:.1f} MiB compressed; backupd counts {median(facts, 1):.0f} pages changed:\n")
+
+
+def print_kept(sides):
+    """What a history takes in all, of those sides that keep each backup of it."""
+    kept = []
+    for side in sides.values():
+        each = [float(row[0]) for step in ("first", "later") for row in rows_of(f"{step}.{side.name}.bytes")]
+        kept.append((len(each), f"{side.title} {sum(each) / 1048576:.0f} MiB"))
+    most = max(count for count, _ in kept)
+    print(f"\nKept for all {most} backups: " + ", ".join(text for count, text in kept if count == most) + ".")
 
 
 def print_phases():
@@ -140,8 +151,10 @@ def main():
     lines = list(goals(sides))
     if lines:
         print()
-        print_table(lines, ["goal", "measured", "limit", ""])
+        print_table(lines, ["goal", "to", "in", "measured", "limit", ""], texts=3)
     print_phases()
+    if STEP == "restore-later":
+        print_kept(sides)
 
 
 main()

@@ -75,6 +75,18 @@ public struct Descriptor: ~Copyable, Sendable {
     guard fstat(number, &status) == 0 else { throw .last("stat", path) }
     return Int64(status.st_size)
   }
+  /// Makes a new file of this size. Where the file system can, its space is set aside: pages that come in any order
+  /// then lie together, and a disk that is too small is found out now.
+  public func reserve(_ size: Int64) throws(FileError) {
+    guard size > 0 else { return }
+    // It returns the error; errno is not set.
+    let code = posix_fallocate(number, 0, off_t(size))
+    guard code != 0 else { return }
+    guard code == EOPNOTSUPP || code == ENOSYS || code == EINVAL else {
+      throw FileError("set space aside for", path, code: code)
+    }
+    try truncate(to: size)
+  }
   public func truncate(to size: Int64) throws(FileError) {
     guard ftruncate(number, off_t(size)) == 0 else { throw .last("truncate", path) }
   }

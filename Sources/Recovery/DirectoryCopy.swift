@@ -21,6 +21,7 @@ final class DirectoryCopy: Sendable {
   private let totalBytes: Int64
   private let observe: @Sendable (RunProgress) -> Void
   private let check: PackCheck
+  private let rooms = StretchRooms()
   private let doneBytes = Atomic<Int64>(0)
   /// Entries kept for later: the control file.
   private let deferred = Mutex<ManifestFile?>(nil)
@@ -41,7 +42,7 @@ final class DirectoryCopy: Sendable {
 
   /// Everything but the control file; written, not yet durable.
   func run(_ cancellation: Cancellation) throws {
-    let tasks = BoundedRing<PackTask>(capacity: 2 * workers)
+    let tasks = BoundedRing<PackTask>(capacity: 16 * workers)
     let handler = cancellation.addHandler { tasks.abort() }
     defer { cancellation.removeHandler(handler) }
     var threads: [@Sendable () throws -> Void] = [
@@ -56,7 +57,7 @@ final class DirectoryCopy: Sendable {
   }
 
   private func work(_ cancellation: Cancellation, _ tasks: BoundedRing<PackTask>) throws {
-    let writer = try FileWriter(repository, plan.lineage, plan.backup, check)
+    let writer = try FileWriter(repository, plan.lineage, plan.backup, check, rooms)
     while let task = try tasks.pop() {
       try writer.run(task) { count in
         try cancellation.check()
@@ -84,12 +85,7 @@ final class DirectoryCopy: Sendable {
         return
       }
       guard let file = try make(entry, at: path), entry.size > 0 else { return }
-      let map = try reader.pageMap(of: entry)
-      var next = 0
-      while next < map.runs.count {
-        next = batch.add(file, map, from: next)
-        if batch.isFull { try batch.drain { try tasks.push($0) } }
-      }
+      try batch.add(file, joining: try reader.pageMap(of: entry)) { try tasks.push($0) }
     }
     try batch.drain { try tasks.push($0) }
   }
@@ -135,7 +131,7 @@ final class DirectoryCopy: Sendable {
 
   private func makeFile(_ entry: ManifestFile, _ path: String) throws -> FileAssembly {
     let file = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
-    try file.truncate(to: Int64(entry.size))
+    try file.reserve(Int64(entry.size))
     if ownership.mustChange, fchown(file.number, ownership.user, ownership.group) != 0 {
       throw FileError.last("give to \(ownership.name)", path)
     }
@@ -164,7 +160,7 @@ final class DirectoryCopy: Sendable {
     let reader = try BackupReader(repository, plan.lineage, plan.backup)
     var batch = PackBatch()
     _ = batch.add(file, try reader.pageMap(of: entry), from: 0)
-    let writer = try FileWriter(repository, plan.lineage, plan.backup, check)
+    let writer = try FileWriter(repository, plan.lineage, plan.backup, check, rooms)
     try batch.drain { task in
       try writer.run(task) { doneBytes.add(Int64($0), ordering: .relaxed) }
     }

@@ -32,12 +32,16 @@ final class FileWriter {
   private static let writingStep = 16 << 20
   private let reader: PackReader
   private let check: PackCheck
+  private let rooms: StretchRooms
   private let backup: BackupID
   private var open: Open?
 
-  init(_ repository: Repository, _ lineage: Lineage, _ backup: BackupID, _ check: PackCheck) throws {
+  init(
+    _ repository: Repository, _ lineage: Lineage, _ backup: BackupID, _ check: PackCheck, _ rooms: StretchRooms
+  ) throws {
     reader = try PackReader(repository, lineage)
     self.check = check
+    self.rooms = rooms
     self.backup = backup
   }
 
@@ -51,20 +55,34 @@ final class FileWriter {
 
   private func write(_ part: PackTask.Part, of frame: UnsafeRawBufferPointer) throws -> Int {
     let bytes = part.bytes(in: frame)
+    let file = part.file
+    // Here the bytes are in the processor's cache.
     let crc = FileChecksum.piece(bytes)
-    if open?.file !== part.file {
-      open = nil
-      open = try Open(part.file)
+    if let stretch = part.stretch {
+      if let room = stretch.add(bytes, firstPage: part.firstPage, count: part.count, in: rooms) {
+        defer { rooms.giveBack(room) }
+        let length = file.length(firstPage: stretch.firstPage, count: stretch.count)
+        try write(UnsafeRawBufferPointer(rebasing: room.bytes[..<length]), to: file, at: stretch.firstPage)
+      }
+    } else {
+      try write(bytes, to: file, at: part.firstPage)
     }
-    try open!.descriptor.writeAll(bytes, at: Int64(part.firstPage) * Int64(SealedFormat.slotSize))
-    open!.waiting += bytes.count
-    if open!.waiting >= Self.writingStep { open!.beginWriting() }
-    switch part.file.add(firstPage: part.firstPage, count: part.count, length: bytes.count, crc: crc) {
+    switch file.add(firstPage: part.firstPage, count: part.count, length: bytes.count, crc: crc) {
     case .incomplete: break
     case .complete: open = nil
-    case .differs: throw RecoveryError.fileDiffers(part.file.entry.path, backup)
+    case .differs: throw RecoveryError.fileDiffers(file.entry.path, backup)
     }
     return bytes.count
+  }
+
+  private func write(_ bytes: UnsafeRawBufferPointer, to file: FileAssembly, at page: UInt32) throws {
+    if open?.file !== file {
+      open = nil
+      open = try Open(file)
+    }
+    try open!.descriptor.writeAll(bytes, at: Int64(page) * Int64(SealedFormat.slotSize))
+    open!.waiting += bytes.count
+    if open!.waiting >= Self.writingStep { open!.beginWriting() }
   }
 }
 

@@ -27,7 +27,9 @@ public final class PackReader {
   private let compressed: UnsafeMutableRawBufferPointer
   private let plain: UnsafeMutableRawBufferPointer
   private var pack: PackID?
-  private var opened: [StoreID: OpenPack] = [:]
+  /// Of the packs read from lately: scattered pages come from many, again and again.
+  private var opened: [PackID: [StoreID: OpenPack]] = [:]
+  static let openPacks = 1024
 
   public init(_ repository: Repository, _ lineage: Lineage) throws {
     self.repository = repository
@@ -54,10 +56,8 @@ public final class PackReader {
   public func read(
     _ pack: PackID, _ frames: [FrameLocation], _ body: (Int, UnsafeRawBufferPointer) throws -> Void
   ) throws {
-    if self.pack != pack {
-      opened = [:]
-      self.pack = pack
-    }
+    if opened.count >= Self.openPacks, opened[pack] == nil { opened = [:] }
+    self.pack = pack
     var first = 0
     while first < frames.count {
       var last = first
@@ -146,12 +146,12 @@ public final class PackReader {
   }
 
   private func openPack(_ name: ObjectName, _ store: RepositoryStore) throws -> OpenPack {
-    if let open = opened[store.id] { return open }
+    if let pack, let open = opened[pack]?[store.id] { return open }
     var header = [UInt8](repeating: 0, count: SealedFormat.headerSize)
     try header.withUnsafeMutableBytes { try store.objects.read(name, at: 0, into: $0) }
     let key = try SealedObjectReader.key(header, .pack, name, store.id, repository.keys)
     let open = OpenPack(header: header, cipher: try AESGCMBox(key))
-    opened[store.id] = open
+    if let pack { opened[pack, default: [:]][store.id] = open }
     return open
   }
 }
