@@ -87,6 +87,29 @@ until_equal "restarted after SIGKILL" 1 prop NRestarts
 until_equal "active again" active prop ActiveState
 until_equal "answers again" 0 status_of as postgres backupctl status
 
+# A password that only root can read reaches the daemon as a credential; the files are read in place, inside the sandbox.
+as postgres "$postgres/psql" -qX -d postgres -h /var/run/postgresql \
+  -c "create role keeper superuser replication login password 'only-root-knows'"
+sed -i '1i local all,replication keeper scram-sha-256' /srv/cluster/pg_hba.conf
+as postgres "$postgres/pg_ctl" reload -D /srv/cluster >/dev/null
+install -m 600 /dev/stdin /etc/backupd/keeper-password <<<only-root-knows
+settings='data-directory: /srv/cluster\n    password: {credential: keeper-password}'
+sed -i "s,user=postgres dbname=postgres,user=keeper dbname=postgres\n    $settings," /etc/backupd/backupd.yaml
+expect "a credential that was not loaded is refused" 1 "$(status_of systemctl reload backupd)"
+journalctl --sync
+expect "and named" 1 "$(journalctl -u backupd --no-pager | grep -m 1 -c 'credential "keeper-password"')"
+expect "the old configuration stays" 0 "$(status_of as postgres backupctl run hourly)"
+printf '[Service]\nLoadCredential=keeper-password:/etc/backupd/keeper-password\n' \
+  >/etc/systemd/system/backupd.service.d/credential.conf
+systemctl daemon-reload
+systemctl restart backupd
+until_equal "WAL comes with the credential" 1 \
+  sh -c 'runuser -u postgres -- backupctl wal status --json | grep -c "\"streaming\""'
+backup=$(as postgres backupctl run hourly --json 2>/dev/null | sed -n 's/^ *"backup"[ :]*"\(.*\)".*/\1/p')
+[ -n "$backup" ] || fail "no backup with the credential" "$(journalctl -u backupd -n 40 --no-pager)"
+expect "read in place" 1 "$(as postgres backupctl show "$backup" --json | grep -c '"source"[ :]*"direct"')"
+expect "the password is nowhere in the journal" 0 "$(journalctl -u backupd --no-pager -o json | grep -c only-root-knows || true)"
+
 # Alive and wedged: the scheduler records a run's end in a file that never opens, and is killed by the watchdog.
 printf '[Service]\nWatchdogSec=6\nRestart=no\n' >/etc/systemd/system/backupd.service.d/watched.conf
 systemctl daemon-reload

@@ -53,6 +53,7 @@ extension DaemonSettings {
   fileprivate var facts: Configuration.Facts {
     [
       ("state-directory", stateDirectory), ("socket", socket), ("admin-group", adminGroup), ("workers", "\(workers)"),
+      ("history", DurationText.format(history)),
       ("groups.backup", "\(widths.backup)"), ("groups.validation", "\(widths.validation)"),
       ("groups.monitoring", "\(widths.monitoring)"),
     ]

@@ -24,12 +24,16 @@ enum DaemonKeys {
   static let workers = Key(
     "workers", .count(1...32), .computed("the number of cores, at most 4"),
     "Threads that compress and seal pages. Each further one costs memory for the pages it holds.")
+  static let history = Key(
+    "history", .duration("1d", "3650d"), .standard("400d"),
+    "How long the records of ended runs are kept. They go a month at a time, once its last day is older.")
   static let groups = Key(
     "groups", .section, .optional, "How many jobs of a group run at the same time: see `daemon.groups`.")
   static let section = Section(
     path: "daemon", sentence: "The daemon itself; all optional.",
     keys: [
-      stateDirectory.declaration, socket.declaration, adminGroup.declaration, workers.declaration, groups.declaration,
+      stateDirectory.declaration, socket.declaration, adminGroup.declaration, workers.declaration, history.declaration,
+      groups.declaration,
     ])
 }
 

@@ -46,15 +46,16 @@ struct ConfigurationReader {
     let socket = reader.value(DaemonKeys.socket)
     let adminGroup = reader.value(DaemonKeys.adminGroup)
     let workers = reader.value(DaemonKeys.workers)
+    let history = reader.value(DaemonKeys.history)
     let groupPlace = reader.has(DaemonKeys.groups) ? reader.place(of: DaemonKeys.groups) : place.child("", "groups")
     let groups = MappingReader(groupPlace, keys: GroupKeys.section.keys)
     let backup = groups?.value(GroupKeys.backup)
     let validation = groups?.value(GroupKeys.validation)
     let monitoring = groups?.value(GroupKeys.monitoring)
-    guard let stateDirectory, let socket, let backup, let validation, let monitoring else { return nil }
+    guard let stateDirectory, let socket, let history, let backup, let validation, let monitoring else { return nil }
     return DaemonSettings(
       stateDirectory: stateDirectory, socket: socket, adminGroup: adminGroup,
-      workers: workers ?? min(max(sysconf(CInt(_SC_NPROCESSORS_ONLN)), 1), 4),
+      workers: workers ?? min(max(sysconf(CInt(_SC_NPROCESSORS_ONLN)), 1), 4), history: history,
       widths: GroupWidths(backup: backup, validation: validation, monitoring: monitoring))
   }
 

@@ -10,6 +10,8 @@ public struct DaemonSettings: Sendable, Hashable {
   public var adminGroup: String?
   /// Threads that compress and seal, for all runs together.
   public var workers: Int
+  /// How long records of ended runs are kept.
+  public var history: Duration
   public var widths: GroupWidths
 }
 

@@ -126,9 +126,10 @@ public final class JobStateStore: Sendable {
   /// - Returns: Runs that were interrupted, oldest first.
   public func recoverInterrupted(now: Timestamp) throws -> [RunRecord] {
     var interrupted: [RunRecord] = []
+    let ends = try log.ends(of: memory.withLock { $0.live })
     for var record in liveRuns() {
       let id = record.run
-      if let ended = try log.newestFirst(limit: 1, matching: id.text, where: { $0.run == id }).runs.first {
+      if let ended = ends[id] {
         try writing.withLock { _ in
           _ = memory.withLock { $0.live.removeValue(forKey: id) }
           try save(change(ended.job) { $0.end(ended) })
@@ -154,6 +155,16 @@ public final class JobStateStore: Sendable {
   /// - Throws: `FileError` where a file cannot be read at all.
   public func runs(of job: JobID? = nil, limit: Int = 100) throws -> RunHistory {
     try log.newestFirst(limit: limit, matching: job.map { "\"\($0)\"" }) { job == nil || $0.job == job }
+  }
+
+  /// Forgets runs that ended more than `span` ago, by the month: one goes once its last day is so old.
+  ///
+  /// A clock that is wrong makes nothing old: the newest run that is remembered counts as the present where it ended
+  /// before `now`.
+  /// - Returns: How many months went.
+  public func pruneHistory(olderThan span: Duration, now: Timestamp) throws -> Int {
+    guard let newest = try runs(limit: 1).runs.first?.finished else { return 0 }
+    return try writing.withLock { _ in try log.prune(before: min(now, newest) - span) }
   }
 
   /// A run, live or ended; nil where none has this id.

@@ -22,6 +22,7 @@ extension JobRunner {
   func scheduleLoop() async {
     while !Task.isCancelled {
       heartbeat.beat()
+      pruneHistory()
       startDue()
       startWished()
       startPrunes()
@@ -110,6 +111,17 @@ extension JobRunner {
   }
 
   // MARK: Prune
+
+  /// At the start and each day.
+  private func pruneHistory() {
+    let uptime = options.clock.uptime
+    guard uptime >= nextHistoryPrune else { return }
+    nextHistoryPrune = uptime + .seconds(86400)
+    note(while: "forget runs that ended long ago") {
+      let months = try state.pruneHistory(olderThan: jobs.history, now: now)
+      if months > 0 { logger.info("runs that ended long ago are forgotten", metadata: ["months": "\(months)"]) }
+    }
+  }
 
   /// Not while a backup of the cluster goes on or waits: a prune comes after it.
   private func startPrunes() {

@@ -42,7 +42,7 @@ public actor JobRunner {
   public nonisolated var unownedExecutor: UnownedSerialExecutor { lane.asUnownedSerialExecutor() }
 
   let options: Options
-  let repository: Repository
+  var repository: Repository
   let state: JobStateStore
   let logger: Logger
   let watch = RunWatch()
@@ -61,6 +61,8 @@ public actor JobRunner {
   /// When each cluster is pruned next; a day after it last was.
   var nextPrune: [ClusterID: Timestamp] = [:]
   var pruning: Set<ClusterID> = []
+  /// By the clock that nobody sets.
+  var nextHistoryPrune: Duration = .zero
   var isStopping = false
   /// Clusters whose WAL has a hole: only a new base backup makes what follows usable.
   nonisolated let wishes = Mutex<Set<ClusterID>>([])
@@ -99,14 +101,20 @@ public actor JobRunner {
   }
 
   /// Takes over another set of jobs. Runs that have begun finish under what they began with.
-  public func apply(_ jobs: JobSet) {
+  /// - Parameter repository: The stores from now on, where they are others.
+  public func apply(_ jobs: JobSet, repository: Repository? = nil) {
     let old = self.jobs
     self.jobs = jobs
+    if let repository {
+      self.repository = repository
+      // The stores that count now may lack it.
+      lastBackup = [:]
+    }
     for job in jobs.jobs { replan(job, before: old.job(job.id)) }
     for id in old.jobs.map(\.id) where jobs.job(id) == nil { forget(id) }
     for cluster in old.retention.keys where jobs.retention[cluster] == nil { nextPrune[cluster] = nil }
     var ending: [ClusterID: WALKeeper] = [:]
-    for (cluster, keeper) in keepers where jobs.walJob(of: cluster) != keeper.job {
+    for (cluster, keeper) in keepers where repository != nil || jobs.walJob(of: cluster) != keeper.job {
       keeper.cancellation.cancel()
       keepers[cluster] = nil
       ending[cluster] = keeper

@@ -38,16 +38,19 @@ public struct JobSet: Sendable {
   /// Runs of one group that go on at the same time; 1 where nothing is said.
   public var widths: [LaneGroup: Int]
   public var retention: [ClusterID: ClusterRetention]
+  /// How long ended runs are remembered.
+  public var history: Duration
 
   public init(
     jobs: [Job] = [], wal: [WALJob] = [], widths: [LaneGroup: Int] = [:],
-    retention: [ClusterID: ClusterRetention] = [:]
+    retention: [ClusterID: ClusterRetention] = [:], history: Duration = .seconds(400 * 86400)
   ) {
     self.jobs = jobs
     indices = Dictionary(jobs.indices.map { (jobs[$0].id, $0) }, uniquingKeysWith: { first, _ in first })
     self.wal = wal
     self.widths = widths
     self.retention = retention
+    self.history = history
   }
 
   public var names: [JobID] { (jobs.map(\.id) + wal.map(\.id)).sorted() }

@@ -44,7 +44,9 @@ public enum RepositoryError: OperatorError {
   public var detail: String? {
     switch self {
     case .missingRepository(let stores):
-      "None of the stores \(Self.list(stores)) holds \"repository.json\"."
+      stores.count == 1
+        ? "Store \"\(stores[0])\" holds no \"repository.json\"."
+        : "None of the stores \(Self.list(stores)) holds \"repository.json\"."
     case .alreadyExists(_, let location): "\(location) is not empty; a repository is made in an empty place only."
     case .differentRepositories(let a, let idA, let b, let idB):
       "Store \"\(a)\" holds repository \(idA), store \"\(b)\" holds \(idB)."

@@ -72,6 +72,8 @@ struct Assembly {
     let (runner, notifier, logger) = (runner, notifier, logger)
     let summary = Self.summary(first)
     let socket = first.daemon.socket
+    // However often the signal comes meanwhile, one more reload sees the newest file.
+    let (reloads, reloadInput) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
     let signals = SignalStream([SIGTERM, SIGINT, SIGHUP])
     let endSignals = signals.end
     logger.info(
@@ -91,10 +93,12 @@ struct Assembly {
         }
       }
       group.addTask { await control.reportStatus() }
+      // Not in the loop below: a reload that waits for a store must not keep the daemon from being stopped.
+      group.addTask { for await _ in reloads { await control.reloadOnSignal() } }
       group.addTask { await Watchdog(runner: runner, notifier: notifier, logger: logger).run() }
       for await signal in signals.received {
         if signal == SIGHUP {
-          await control.reloadOnSignal()
+          reloadInput.yield()
           continue
         }
         notifier.stopping(status: "stopping")

@@ -1,10 +1,13 @@
 import BackupModel
+import BlockingWork
 import ControlProtocol
 import ControlServer
 import DaemonConfiguration
 import JobState
 import Jobs
 import Logging
+import Repository
+import RepositoryAccess
 
 /// Reloading, the same way for SIGHUP and `backupctl reload`.
 extension DaemonControl {
@@ -28,8 +31,34 @@ extension DaemonControl {
     }
   }
 
-  /// Checks the new file whole; where it is wrong, the old configuration stays.
+  /// Checks the new file whole; where it is wrong, the old configuration stays. One after the other: of two files read
+  /// at the same time the older must not come into force last.
   private func reload() async throws -> [String] {
+    await reloadTurns.begin()
+    do {
+      let differences = try await reloadAlone()
+      await reloadTurns.end()
+      return differences
+    } catch {
+      await reloadTurns.end()
+      throw error
+    }
+  }
+
+  /// On a lane: a disk may not answer. A store that was there before may be away for a while, one that is new must answer:
+  /// what is wrong with it is found now, not by the next backup.
+  private static func open(_ settings: RepositorySettings, after old: RepositorySettings) async throws -> Repository {
+    try await Lane(label: "reload").run { _ in
+      for store in settings.stores where !old.stores.contains(store) {
+        var alone = settings
+        alone.stores = [store]
+        _ = try ConfiguredRepository.open(alone)
+      }
+      return try ConfiguredRepository.open(settings)
+    }
+  }
+
+  private func reloadAlone() async throws -> [String] {
     notifier.reloading()
     defer { notifier.ready(status: Assembly.summary(configuration.value)) }
     let old = configuration.value
@@ -37,19 +66,20 @@ extension DaemonControl {
       var new = try Configuration.load(path: old.path)
       let jobs = try JobTranslation.jobs(of: new, credentials: configuration.credentials)
       var differences = new.difference(from: old)
-      // What is bound when the daemon starts stays as it was, and is said.
-      if new.repository != old.repository || new.daemon != old.daemon {
-        differences.append("changes below \"repository\" and \"daemon\" take effect when backupd is restarted")
-        new.repository = old.repository
-        new.daemon = old.daemon
-      }
+      if let bound = new.daemon.keepBound(of: old.daemon) { differences.append(bound) }
+      let isMoved = new.repository != old.repository
+      let repository = isMoved ? try await Self.open(new.repository, after: old.repository) : nil
       configuration.replace(with: new)
-      await runner.apply(jobs)
+      if let repository { await recoverability.replace(with: repository) }
+      await runner.apply(jobs, repository: repository)
       try resolve()
       logger.notice(
         "configuration reloaded",
         metadata: ["differences": "\(differences.isEmpty ? "none" : differences.joined(separator: "; "))"])
       return differences
+    } catch is CancellationError {
+      // Who asked has hung up, or the daemon stops: nothing is wrong with the file.
+      throw CancellationError()
     } catch {
       let report = ErrorReport(error)
       logger.error(
@@ -89,5 +119,39 @@ extension DaemonControl {
     let conditions = state.conditions()
     if !conditions.isEmpty { parts.append("\(conditions.count) condition\(conditions.count == 1 ? "" : "s") raised") }
     return parts.joined(separator: "; ")
+  }
+}
+
+/// Lets callers through one at a time, in the order they came.
+actor Turns {
+  private var isTaken = false
+  private var waiting: [CheckedContinuation<Void, Never>] = []
+
+  func begin() async {
+    if !isTaken {
+      isTaken = true
+      return
+    }
+    await withCheckedContinuation { waiting.append($0) }
+  }
+
+  func end() {
+    if waiting.isEmpty { isTaken = false } else { waiting.removeFirst().resume() }
+  }
+}
+
+extension DaemonSettings {
+  /// Puts back what is bound when the daemon starts.
+  /// - Returns: What therefore has to wait; nil where nothing has.
+  mutating func keepBound(of earlier: DaemonSettings) -> String? {
+    var keys: [String] = []
+    if stateDirectory != earlier.stateDirectory { keys.append("state-directory") }
+    if socket != earlier.socket { keys.append("socket") }
+    if adminGroup != earlier.adminGroup { keys.append("admin-group") }
+    stateDirectory = earlier.stateDirectory
+    socket = earlier.socket
+    adminGroup = earlier.adminGroup
+    if keys.isEmpty { return nil }
+    return "daemon: \(keys.joined(separator: ", ")) will change when backupd is restarted, not before"
   }
 }

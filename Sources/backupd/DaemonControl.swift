@@ -14,12 +14,12 @@ import Systemd
 struct DaemonControl: ControlHandler {
   let configuration: CurrentConfiguration
   let state: JobStateStore
-  let repository: Repository
   let runner: JobRunner
   let notifier: Notifier
   let logger: Logger
   private let startedAt = Timestamp.now()
-  private let recoverability: Recoverability
+  let recoverability: Recoverability
+  let reloadTurns = Turns()
 
   init(
     configuration: CurrentConfiguration, state: JobStateStore, repository: Repository, runner: JobRunner,
@@ -27,7 +27,6 @@ struct DaemonControl: ControlHandler {
   ) {
     self.configuration = configuration
     self.state = state
-    self.repository = repository
     self.runner = runner
     self.notifier = notifier
     self.logger = logger

@@ -36,7 +36,7 @@ enum JobTranslation {
     return JobSet(
       jobs: jobs, wal: wal,
       widths: [.backup: widths.backup, .validation: widths.validation, .monitoring: widths.monitoring],
-      retention: retention)
+      retention: retention, history: configuration.daemon.history)
   }
 
   private static func scheduled(_ job: JobSettings, _ runs: RunSettings, _ body: any JobBody) -> Job {

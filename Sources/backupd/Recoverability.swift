@@ -13,11 +13,19 @@ actor Recoverability {
   }
 
   private static let freshness: Duration = .seconds(5)
-  private let repository: Repository
+  private var repository: Repository
+  private var generation = 0
   private let lane = Lane(label: "monitoring.recoverability")
   private var answers: [ClusterID: (answer: Answer, at: ContinuousClock.Instant, lastSuccess: Timestamp?)] = [:]
 
   init(_ repository: Repository) { self.repository = repository }
+
+  /// The configuration names other stores now.
+  func replace(with repository: Repository) {
+    self.repository = repository
+    generation += 1
+    answers = [:]
+  }
 
   /// - Parameter lastSuccess: When a job last succeeded: what was known before is out of date.
   func look(at cluster: ClusterID, lastSuccess: Timestamp?) async throws -> Answer {
@@ -26,9 +34,10 @@ actor Recoverability {
     {
       return known.answer
     }
-    let repository = self.repository
+    let (repository, generation) = (repository, generation)
     let answer = try await lane.run { _ in try Self.read(repository, cluster) }
-    answers[cluster] = (answer, .now, lastSuccess)
+    // What was read while the stores were replaced is of those that were.
+    if generation == self.generation { answers[cluster] = (answer, .now, lastSuccess) }
     return answer
   }
 

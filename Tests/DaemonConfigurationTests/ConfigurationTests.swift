@@ -34,7 +34,8 @@ enum Sample {
   @Test("takes every value from the file")
   func full() throws {
     let text = """
-      daemon: {state-directory: /srv/state//, socket: /run/b.sock, admin-group: dba, workers: 3, groups: {backup: 2}}
+      daemon:
+        {state-directory: /srv/state//, socket: /run/b.sock, admin-group: dba, workers: 3, history: 90d, groups: {backup: 2}}
       clusters:
         my-db:
           connection: host=db user=backup dbname=postgres
@@ -66,7 +67,7 @@ enum Sample {
       configuration.daemon
         == DaemonSettings(
           stateDirectory: "/srv/state", socket: "/run/b.sock", adminGroup: "dba", workers: 3,
-          widths: GroupWidths(backup: 2, validation: 1, monitoring: 2)))
+          history: .seconds(90 * 86400), widths: GroupWidths(backup: 2, validation: 1, monitoring: 2)))
     let cluster = try #require(configuration.clusters.first)
     #expect(cluster.id.rawValue == "my-db" && cluster.dataDirectory == "/var/lib/postgresql/15/main")
     #expect(cluster.password == .credential("db-password"))
@@ -94,6 +95,7 @@ enum Sample {
     #expect(configuration.daemon.stateDirectory == "/var/lib/backupd")
     #expect(configuration.daemon.socket == Configuration.standardSocket)
     #expect((1...4).contains(configuration.daemon.workers) && configuration.daemon.widths.backup == 1)
+    #expect(configuration.daemon.history == .seconds(400 * 86400))
     guard case .wal(let wal) = configuration.jobs[0].kind, case .physical(let job) = configuration.jobs[1].kind else {
       Issue.record("kinds in another order")
       return

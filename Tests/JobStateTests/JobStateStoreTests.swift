@@ -1,5 +1,6 @@
 import BackupModel
 import DurableFiles
+import Foundation
 import JobState
 import TestSupport
 import Testing
@@ -234,6 +235,61 @@ struct StateFixture {
       let history = try store.runs()
       #expect(history.runs == [records[1], records[0]])
       #expect(history.problems.count == 2)
+    }
+  }
+
+  @Test("goes a month at a time once it is old, whatever the clock says")
+  func pruned() throws {
+    try F.run { directory in
+      let store = try JobStateStore(directory: directory, now: F.noon)
+      #expect(try store.pruneHistory(olderThan: .seconds(86400), now: F.noon) == 0)
+      // 2026-11-02 to 2027-03-01.
+      let records = (0..<120).map { F.record(started: F.noon + .seconds($0 * 86400), outcome: .succeeded) }
+      for record in records { try store.end(record) }
+      let last = records[119].started
+      #expect(try store.pruneHistory(olderThan: .seconds(400 * 86400), now: last) == 0)
+      // A month in which one day is young enough stays whole.
+      #expect(try store.pruneHistory(olderThan: .seconds(59 * 86400), now: last) == 2)
+      #expect(
+        try DurableFile.names(in: directory + "/runs").sorted() == ["2027-01.jsonl", "2027-02.jsonl", "2027-03.jsonl"])
+      #expect(try store.runs(limit: 1000).runs == records.reversed().filter { $0.finished!.compact >= "20270101" })
+      // A clock that went years ahead removes nothing that the newest run does not make old; one that went back nothing.
+      #expect(try store.pruneHistory(olderThan: .seconds(59 * 86400), now: last + .seconds(9000 * 86400)) == 0)
+      #expect(try store.pruneHistory(olderThan: .seconds(59 * 86400), now: F.noon) == 0)
+      #expect(store.state(of: F.nightly).lastSuccess == records[119].finished)
+    }
+  }
+
+  @Test("of 50,000 runs is read from its end, and the runs of a daemon that died are found in one pass")
+  func many() throws {
+    try F.run { directory in
+      _ = try JobStateStore(directory: directory, now: F.noon)
+      let encoder = JSONEncoder()
+      let rare = JobID(unchecked: "rare")
+      var text = Data()
+      var ended: [RunRecord] = []
+      for index in 0..<50_000 {
+        let record = F.record(
+          index == 9 ? rare : F.nightly, started: F.noon + .seconds(index * 5), outcome: .succeeded)
+        if index % 500 == 9 { ended.append(record) }
+        text.append(contentsOf: #"{"version":1,"#.utf8)
+        text.append(try encoder.encode(record).dropFirst())
+        text.append(0x0A)
+      }
+      try text.write(to: URL(fileURLWithPath: directory + "/runs/2026-11.jsonl"))
+      // 100 whose end was written and whose live file stayed, and one that was never ended.
+      let died = F.record(rare, started: F.noon + .seconds(250_000))
+      for var record in ended + [died] {
+        record.outcome = nil
+        record.finished = nil
+        try JobStateStore(directory: directory, now: F.noon).begin(record)
+      }
+      let store = try JobStateStore(directory: directory, now: F.noon)
+      #expect(try store.recoverInterrupted(now: F.noon + .seconds(260_000)).map(\.run) == [died.run])
+      #expect(store.liveRuns().isEmpty && store.state(of: rare).lastOutcome == .interrupted)
+      #expect(try store.runs(limit: 20).runs.count == 20)
+      #expect(try store.runs(of: rare).runs.map(\.run) == [died.run, ended[0].run])
+      #expect(try store.run(ended[3].run) == ended[3])
     }
   }
 
