@@ -68,7 +68,7 @@ struct SchedulerSoak {
       }
       errors.sort()
       print("\(errors.count) runs: median \(errors[errors.count / 2]) s late, at most \(errors.last!) s")
-      #expect(errors.count >= 3000 && errors.first! >= 0 && errors.last! < 0.1)
+      #expect(errors.count >= 2000 && errors.first! >= 0 && errors.last! < 0.1)
       #expect(try state.runs(limit: .max).runs.allSatisfy { $0.outcome == .succeeded })
     }
   }
