@@ -7,6 +7,7 @@ public struct ControlFailure: OperatorError, Hashable {
   public enum Kind: String, Sendable, Hashable, CaseIterable {
     case noSuchJob = "NoSuchJob"
     case noSuchRun = "NoSuchRun"
+    case noSuchCluster = "NoSuchCluster"
     case noSuchBackup = "NoSuchBackup"
     case permissionDenied = "PermissionDenied"
     case configurationInvalid = "ConfigurationInvalid"

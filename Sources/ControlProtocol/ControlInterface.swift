@@ -9,8 +9,8 @@ public enum ControlInterface {
   public static let description = """
     # Controls backupd, the backup daemon for PostgreSQL.
     #
-    # Reading is for everyone who can connect. RunJob, CancelRun and Reload are for root, the daemon's user and members
-    # of the configured admin group. Times are RFC 3339 in UTC, LSNs as PostgreSQL prints them, sizes bytes. Fields may
+    # Reading is for everyone who can connect. RunJob, CancelRun, Reload and PushWAL are for root, the daemon's user and
+    # members of the configured admin group. Times are RFC 3339 in UTC, LSNs as PostgreSQL prints them, sizes bytes. Fields may
     # be added; a reader skips those it does not know.
     interface io.backupd.Control
 
@@ -106,7 +106,7 @@ public enum ControlInterface {
       timeline: ?int,
       # The replication slot.
       slot: string,
-      # streaming, connecting, waiting or stopped.
+      # streaming, connecting, waiting, archiving or stopped.
       state: string,
       receivedLSN: ?string,
       # Durable with the daemon, and acknowledged to the server.
@@ -206,11 +206,18 @@ public enum ControlInterface {
     # Reads the configuration file again. Where it is wrong the old configuration stays in force.
     method Reload() -> (differences: []string)
 
+    # Takes a file of the server's pg_wal for archiving: PostgreSQL's archive_command. 'path' is absolute. Answers when it
+    # is durable; the same file may be pushed again, other content under its name is refused.
+    method PushWAL(cluster: string, path: string) -> ()
+
     # How far the WAL of each cluster has come.
     method GetWALStatus() -> (clusters: []WALStatus)
 
     # The configuration has no such job.
     error NoSuchJob (summary: string, detail: ?string, hint: ?string)
+
+    # No job of kind wal keeps the WAL of this cluster.
+    error NoSuchCluster (summary: string, detail: ?string, hint: ?string)
 
     # No live run has this id.
     error NoSuchRun (summary: string, detail: ?string, hint: ?string)

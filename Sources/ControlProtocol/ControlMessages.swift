@@ -11,6 +11,7 @@ public enum ControlMethod: String, Sendable, CaseIterable {
   case listRuns = "ListRuns"
   case reload = "Reload"
   case getWALStatus = "GetWALStatus"
+  case pushWAL = "PushWAL"
 
   /// - Parameter fullName: `io.backupd.Control.Ping`.
   public init?(fullName: String) {
@@ -22,7 +23,7 @@ public enum ControlMethod: String, Sendable, CaseIterable {
   /// Whether it changes something, which takes more rights than reading.
   public var isAction: Bool {
     switch self {
-    case .runJob, .cancelRun, .reload: true
+    case .runJob, .cancelRun, .reload, .pushWAL: true
     case .ping, .getStatus, .listJobs, .listRuns, .getWALStatus: false
     }
   }
@@ -75,6 +76,18 @@ public struct CancelRunParameters: VarlinkParameters {
   public static let fields: Set<String> = ["run"]
   public var run: RunID
   public init(run: RunID) { self.run = run }
+}
+
+/// What `PushWAL` takes.
+public struct PushWALParameters: VarlinkParameters {
+  public static let fields: Set<String> = ["cluster", "path"]
+  public var cluster: ClusterID
+  /// Absolute.
+  public var path: String
+  public init(cluster: ClusterID, path: String) {
+    self.cluster = cluster
+    self.path = path
+  }
 }
 
 /// What `ListRuns` takes.

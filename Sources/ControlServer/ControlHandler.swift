@@ -58,4 +58,8 @@ public protocol ControlHandler: Sendable {
   func reload(caller: Caller) async throws -> [String]
 
   func walStatus() async throws -> [WALStatus]
+
+  /// Takes a file for archiving and returns when it is durable.
+  /// - Throws: ``ControlFailure`` `NoSuchCluster`.
+  func pushWAL(_ path: String, of cluster: ClusterID, caller: Caller) async throws
 }

@@ -74,7 +74,7 @@ struct ControlService: VarlinkService {
     case .getStatus: try await call.reply(GetStatusReply(status: handler.status()))
     case .listJobs: try await call.reply(ListJobsReply(jobs: handler.jobs()))
     case .getWALStatus: try await call.reply(GetWALStatusReply(clusters: handler.walStatus()))
-    case .listRuns, .runJob, .cancelRun, .reload: break
+    case .listRuns, .runJob, .cancelRun, .reload, .pushWAL: break
     }
   }
 
@@ -110,6 +110,12 @@ struct ControlService: VarlinkService {
       _ = try call.request.parameters(as: VarlinkNothing.self)
       try await permit(method, "reload the configuration", call, caller)
       try await call.reply(ReloadReply(differences: handler.reload(caller: caller)))
+    case .pushWAL:
+      let parameters = try call.request.parameters(as: PushWALParameters.self)
+      // One every few seconds, or hundreds at once: what the archiver did is in the WAL status.
+      try await permit(method, "archive \"\(parameters.path)\"", call, caller, level: .debug)
+      try await handler.pushWAL(parameters.path, of: parameters.cluster, caller: caller)
+      try await call.reply(VarlinkNothing())
     case .ping, .getStatus, .listJobs, .listRuns, .getWALStatus: break
     }
   }
@@ -137,7 +143,9 @@ struct ControlService: VarlinkService {
   }
 
   /// - Throws: ``ControlFailure`` `PermissionDenied`.
-  private func permit(_ method: ControlMethod, _ action: String, _ call: VarlinkCall, _ caller: Caller) async throws {
+  private func permit(
+    _ method: ControlMethod, _ action: String, _ call: VarlinkCall, _ caller: Caller, level: Logger.Level = .info
+  ) async throws {
     let peer = call.peer
     // The groups the kernel gave the caller's process, as for a file: one that gave its groups up stays without.
     let isPermitted =
@@ -152,7 +160,7 @@ struct ControlService: VarlinkService {
       if let adminGroup { group = await names.name(ofGroup: adminGroup) ?? "\(adminGroup)" }
       throw ControlFailure.permissionDenied(action: action, user: caller.description, group: group)
     }
-    logger.info("control action asked for", metadata: metadata)
+    logger.log(level: level, "control action asked for", metadata: metadata)
   }
 }
 

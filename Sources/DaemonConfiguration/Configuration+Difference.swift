@@ -107,6 +107,7 @@ extension JobSettings {
       return common + [
         ("slot", settings.slot), ("recovery-window", settings.recoveryWindow.map(DurationText.format)),
         ("partial-interval", DurationText.format(settings.partialInterval)),
+        ("streaming", "\(settings.streaming)"), ("acknowledge", settings.acknowledge.rawValue),
       ]
     }
   }

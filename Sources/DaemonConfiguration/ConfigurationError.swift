@@ -31,6 +31,8 @@ public enum ConfigurationError: OperatorError {
   case keyUnknown(String, suggestion: String?)
   /// - Parameter problem: A sentence; never the secret.
   case secretUnreadable(source: String, problem: String)
+  /// Anybody on the host may read it, or its group write it.
+  case secretReadable(path: String, mode: UInt32)
 
   public var summary: String {
     switch self {
@@ -39,6 +41,7 @@ public enum ConfigurationError: OperatorError {
       "the configuration file \"\(path)\" has \(problems.count == 1 ? "an error" : "\(problems.count) errors")"
     case .keyUnknown(let key, _): "there is no configuration key \"\(key)\""
     case .secretUnreadable(let source, _): "could not read the secret from \(source)"
+    case .secretReadable(let path, _): "cannot use the secret in \"\(path)\""
     }
   }
   public var detail: String? {
@@ -47,6 +50,8 @@ public enum ConfigurationError: OperatorError {
     case .invalid(let path, let problems): problems.map { $0.description(in: path) }.joined(separator: "\n")
     case .keyUnknown: nil
     case .secretUnreadable(_, let problem): problem
+    case .secretReadable(_, let mode):
+      "Its mode is 0\(String(mode, radix: 8)): others may read it, or its group change it."
     }
   }
   public var hint: String? {
@@ -63,6 +68,7 @@ public enum ConfigurationError: OperatorError {
     case .keyUnknown(_, let suggestion):
       suggestion.map { "Did you mean \"\($0)\"?" } ?? "\"backupctl config explain\" lists all keys."
     case .secretUnreadable: nil
+    case .secretReadable(let path, _): "Run \"chmod 640 \(path)\", and change the secret if others could have seen it."
     }
   }
 }

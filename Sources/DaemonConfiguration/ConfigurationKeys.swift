@@ -172,12 +172,21 @@ enum JobKeys {
   static let partialInterval = Key(
     "partial-interval", .duration("1s", "1h"), .standard("10s"),
     "How often the segment being written is shipped to the stores.")
+  static let streaming = Key(
+    "streaming", .flag, .standard("true"),
+    "Whether WAL is streamed from the server. `false`: the server's `archive_command` pushes it, segment by segment, and what it has not completed is lost with it."
+  )
+  static let acknowledge = Key(
+    "acknowledge", .choice() as ValueType<PushAcknowledgement>, .standard("landing"),
+    "When a segment pushed by `archive_command` counts as archived: durable on this host (`landing`), or in every store (`stores`)."
+  )
   static let synchronous = Key(
     "synchronous", .notYet, .standard("false"), "Only `false` is supported by this version.")
   static let wal = [
-    slot.declaration, recoveryWindow.declaration, partialInterval.declaration, synchronous.declaration,
+    slot.declaration, recoveryWindow.declaration, partialInterval.declaration, streaming.declaration,
+    acknowledge.declaration, synchronous.declaration,
   ]
-  static let walLater = ["acknowledge", "landing-directory"].map { KeyDeclaration.refused($0) }
+  static let walLater = ["landing-directory"].map { KeyDeclaration.refused($0) }
 
   static let section = Section(
     path: "jobs.<job>", sentence: "A job, under a name of your choice.", keys: common)

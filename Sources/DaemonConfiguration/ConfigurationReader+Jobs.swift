@@ -106,7 +106,10 @@ extension ConfigurationReader {
         slot = name
       }
     }
-    guard let interval, let slot, synchronous != nil else { return nil }
-    return WALSettings(slot: slot, recoveryWindow: window, partialInterval: interval)
+    let streaming = reader.value(JobKeys.streaming)
+    let acknowledge = reader.value(JobKeys.acknowledge)
+    guard let interval, let slot, let streaming, let acknowledge, synchronous != nil else { return nil }
+    return WALSettings(
+      slot: slot, recoveryWindow: window, partialInterval: interval, streaming: streaming, acknowledge: acknowledge)
   }
 }

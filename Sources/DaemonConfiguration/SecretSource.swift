@@ -22,11 +22,15 @@ public enum SecretSource: Sendable, Hashable, CustomStringConvertible {
 
   /// The secret, without the line end an editor leaves behind it.
   /// - Parameter credential: Reads a credential by its name: `Credentials.read(_:)` of the program.
-  /// - Throws: ``ConfigurationError/secretUnreadable(source:problem:)``, or what `credential` throws.
+  /// - Throws: ``ConfigurationError/secretUnreadable(source:problem:)``, ``ConfigurationError/secretReadable(path:mode:)``,
+  ///   or what `credential` throws.
   public func read(credential: (String) throws -> Secret) throws -> Secret {
     var bytes: [UInt8]
     switch self {
     case .file(let path):
+      if let mode = SecretFile.leakingMode(path) {
+        throw ConfigurationError.secretReadable(path: path, mode: mode)
+      }
       do throws(FileError) {
         bytes = try DurableFile.read(path, limit: 1 << 20)
       } catch {
@@ -45,5 +49,36 @@ public enum SecretSource: Sendable, Hashable, CustomStringConvertible {
       throw ConfigurationError.secretUnreadable(source: description, problem: "It is empty.")
     }
     return Secret(bytes)
+  }
+}
+
+/// A file that holds a secret: its owner's, whose group may read it.
+public enum SecretFile {
+  /// - Returns: The file's mode where it lets others read or its group write; nil where it does not, or is not there.
+  public static func leakingMode(_ path: String) -> UInt32? {
+    var status = stat()
+    guard stat(path, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_mode & 0o027 != 0 else { return nil }
+    return status.st_mode & 0o7777
+  }
+}
+
+extension Configuration {
+  /// Files with secrets that this configuration names and that anybody may read, or that are not there.
+  ///
+  /// Not part of ``load(path:)``: a file may be read on a host that has none of them.
+  public func secretProblems() -> [ConfigurationProblem] {
+    clusters.compactMap { cluster in
+      guard case .file(let path) = cluster.password else { return nil }
+      func problem(_ message: String, _ advice: String) -> ConfigurationProblem {
+        ConfigurationProblem(
+          line: 0, column: 0, key: "clusters.\(cluster.id).password", message: message, advice: advice)
+      }
+      if let mode = SecretFile.leakingMode(path) {
+        return problem(
+          "names \"\(path)\", whose mode is 0\(String(mode, radix: 8)): others may read it", "run chmod 640 \(path)")
+      }
+      guard access(path, F_OK) != 0, errno == ENOENT else { return nil }
+      return problem("names \"\(path)\", which is not there", "write the password into it, with mode 0640")
+    }
   }
 }

@@ -104,6 +104,9 @@ public struct PhysicalSettings: Sendable, Hashable {
   public var runs: RunSettings
 }
 
+/// When a pushed WAL segment counts as archived.
+public enum PushAcknowledgement: String, Sendable, Hashable, CaseIterable { case landing, stores }
+
 /// What only WAL jobs have.
 public struct WALSettings: Sendable, Hashable {
   public var slot: String
@@ -111,6 +114,9 @@ public struct WALSettings: Sendable, Hashable {
   public var recoveryWindow: Duration?
   /// How often the open segment is shipped.
   public var partialInterval: Duration
+  /// Whether WAL is streamed; where it is not, the server pushes it.
+  public var streaming: Bool
+  public var acknowledge: PushAcknowledgement
 }
 
 /// One of `jobs`.

@@ -3,6 +3,7 @@ internal import BlockingWork
 internal import JobState
 internal import Logging
 internal import Repository
+internal import WALArchiving
 
 /// Runs: how they begin, wait, take over what others made, and end.
 extension JobRunner {
@@ -110,7 +111,7 @@ extension JobRunner {
     let attempts = RunAttempts(
       context: RunContext(
         run: run, repository: repository, stateDirectory: options.stateDirectory,
-        archiver: keepers[run.job.cluster]?.archiver, logger: logger),
+        archiver: streamingArchiver(of: run.job.cluster), logger: logger),
       clock: options.clock, patience: options.patience, stuck: { await self.giveUp(run) })
     let backup = await attempts.perform()
     if let backup {
@@ -200,7 +201,26 @@ extension JobRunner {
     ["job": "\(run.job.id)", "run": "\(run.id)", "cluster": "\(run.job.cluster)", "trigger": "\(run.trigger.rawValue)"]
   }
 
+  /// Proves a backup's WAL. Where WAL is only pushed nil: the backup receives its own, for as long as it takes.
+  private func streamingArchiver(of cluster: ClusterID) -> WALArchiver? {
+    keepers[cluster].flatMap { $0.job.streams ? $0.archiver : nil }
+  }
+
   // MARK: What is asked
+
+  /// Takes a file that a cluster's archiver hands over, and returns when it is durable.
+  /// - Throws: ``JobsError/noWALJob(_:known:)``, what the archiver throws.
+  public nonisolated func pushWAL(_ path: String, of cluster: ClusterID) async throws {
+    let archiver = try await archiver(of: cluster)
+    try await Lane(label: "wal.\(cluster).push").run { try archiver.push(path, $0) }
+  }
+
+  private func archiver(of cluster: ClusterID) throws -> WALArchiver {
+    guard let keeper = keepers[cluster] else {
+      throw JobsError.noWALJob(cluster, known: keepers.keys.sorted())
+    }
+    return keeper.archiver
+  }
 
   /// Changes of runs from now on.
   public nonisolated func follow() -> AsyncStream<RunRecord> { watch.follow() }

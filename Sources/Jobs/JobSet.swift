@@ -8,13 +8,22 @@ public struct WALJob: Sendable, Hashable {
   public var connection: Secret
   public var slot: String
   public var partialInterval: Duration
+  /// Where it is not, what `archive_command` pushes is all there is.
+  public var streams: Bool
+  /// Whether a pushed file is acknowledged only when every store holds it.
+  public var waitsForStores: Bool
 
-  public init(id: JobID, cluster: ClusterID, connection: Secret, slot: String, partialInterval: Duration) {
+  public init(
+    id: JobID, cluster: ClusterID, connection: Secret, slot: String, partialInterval: Duration, streams: Bool = true,
+    waitsForStores: Bool = false
+  ) {
     self.id = id
     self.cluster = cluster
     self.connection = connection
     self.slot = slot
     self.partialInterval = partialInterval
+    self.streams = streams
+    self.waitsForStores = waitsForStores
   }
 }
 

@@ -9,6 +9,8 @@ public enum JobsError: OperatorError {
   case deadlinePassed(JobID, Duration, last: ErrorReport)
   /// Cancelled when its deadline passed, and it does not end.
   case stuck(JobID, Duration)
+  /// Nothing keeps the WAL of this cluster.
+  case noWALJob(ClusterID, known: [ClusterID])
   case storesMissing(BackupID, [StoreID: ErrorReport])
 
   public var summary: String {
@@ -19,6 +21,7 @@ public enum JobsError: OperatorError {
     case .noSuchRun(let run): "there is no live run \"\(run)\""
     case .deadlinePassed(let job, _, _): "could not finish job \"\(job)\" in time"
     case .stuck(let job, _): "could not stop job \"\(job)\" at its deadline"
+    case .noWALJob(let cluster, _): "cannot archive WAL of cluster \"\(cluster)\""
     case .storesMissing(let backup, _): "backup \"\(backup)\" is not in every required store"
     }
   }
@@ -28,6 +31,9 @@ public enum JobsError: OperatorError {
       known.isEmpty ? nil : "The jobs are \(known.map { "\"\($0)\"" }.joined(separator: ", "))."
     case .longRunning: "It receives WAL for as long as the daemon runs."
     case .stopping: "The daemon is stopping."
+    case .noWALJob(_, let known):
+      "No job of kind wal keeps it"
+        + (known.isEmpty ? "." : "; there is one for \(known.map { "\"\($0)\"" }.joined(separator: ", ")).")
     case .noSuchRun: "It has ended, or there never was one of this id."
     case .deadlinePassed(_, let limit, let last):
       "Its deadline of \(DurationText.format(limit)) passed; the run was cancelled. It ended with: \(last.summary)"
@@ -44,6 +50,7 @@ public enum JobsError: OperatorError {
     case .noSuchJob: "List the jobs with \"backupctl jobs\"."
     case .longRunning: "See how it is doing with \"backupctl wal status\"."
     case .stopping: "Ask again when it runs."
+    case .noWALJob: "Configure a job of kind wal for the cluster, or correct the name after --cluster."
     case .noSuchRun: "List the runs with \"backupctl runs\"."
     case .stuck: "See what hangs (\"dmesg\", the stores' mounts), then \"systemctl restart backupd\"."
     case .deadlinePassed: "Look at the phases with \"backupctl runs\"; raise \"deadline\" if the work needs longer."

@@ -54,11 +54,12 @@ final class WALKeeper: Sendable {
   private static func makeArchiver(
     _ job: WALJob, _ repository: Repository, _ landing: String, observe: @escaping @Sendable (WALEvent) -> Void
   ) -> WALArchiver {
-    WALArchiver(
-      .init(
-        cluster: job.cluster, connection: job.connection.revealText(), slot: job.slot,
-        landingDirectory: landing, partialInterval: job.partialInterval),
-      repository: repository, observe: observe)
+    var options = WALArchiver.Options(
+      cluster: job.cluster, connection: job.connection.revealText(), slot: job.slot,
+      landingDirectory: landing, partialInterval: job.partialInterval)
+    options.streams = job.streams
+    options.waitsForStores = job.waitsForStores
+    return WALArchiver(options, repository: repository, observe: observe)
   }
 
   private func newArchiver() -> WALArchiver {

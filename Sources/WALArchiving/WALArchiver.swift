@@ -28,6 +28,10 @@ public final class WALArchiver: Sendable {
     public var partialInterval: Duration
     /// Segments sealed and stored at once; each costs memory of one.
     public var lanes: Int
+    /// Whether WAL is streamed. Where it is not, what `archive_command` pushes is all there is.
+    public var streams = true
+    /// Whether a pushed file is acknowledged only when every store holds it, not when it is landed.
+    public var waitsForStores = false
 
     public init(
       cluster: ClusterID, connection: String, slot: String? = nil, slotLifetime: SlotLifetime = .permanent,
@@ -55,6 +59,8 @@ public final class WALArchiver: Sendable {
   let queue: ShippingQueue
   let state: ReceiverState
   private let shipper = Mutex<WALShipper?>(nil)
+  private let pushPlace: PushPlace
+  private let pusher: WALPusher
 
   /// - Parameters:
   ///   - accept: The lineage for a system identifier; throws where the repository's is another. Nil takes the
@@ -67,7 +73,7 @@ public final class WALArchiver: Sendable {
     self.options = options
     self.repository = repository
     self.observe = observe
-    self.accept =
+    let accept: @Sendable (SystemIdentifier) throws -> Lineage =
       accept ?? { identifier in
         let lineage = Lineage(cluster: options.cluster, systemIdentifier: identifier)
         do {
@@ -79,7 +85,25 @@ public final class WALArchiver: Sendable {
       }
     queue = ShippingQueue(stores: repository.stores.map(\.id), interval: options.partialInterval)
     state = ReceiverState(changed: queue.changed)
+    self.accept = accept
+    let queue = self.queue
+    let place = PushPlace(options, queue: queue, receiver: state, accept: accept) { lineage, size, landing in
+      WALShipper(
+        repository: repository, lineage: lineage, size: size, landing: landing, queue: queue, observe: observe)
+    }
+    pushPlace = place
+    pusher = WALPusher(
+      repository: repository, queue: queue, waitsForStores: options.waitsForStores,
+      place: { try place.find($0, $1) }, landed: { try place.took($0, $1) })
   }
+
+  /// Takes a file that PostgreSQL's archiver hands over: `archive_command`.
+  ///
+  /// - Parameter path: Absolute: a segment, a `.history`, `.partial` or `.backup` file below the server's `pg_wal`.
+  /// - Throws: ``WALArchivingError``; `FileError` where it cannot be read; `CancellationError`. The server keeps the
+  ///   file then, and asks again.
+  /// - Note: Blocks; call it on a lane, any number at once.
+  public func push(_ path: String, _ cancellation: Cancellation) throws { try pusher.push(path, cancellation) }
 
   /// Receives and ships until cancelled.
   ///
@@ -89,8 +113,12 @@ public final class WALArchiver: Sendable {
   public func run(_ cancellation: Cancellation) throws {
     let landing = try LandingDirectory(options.landingDirectory)
     // A run that still waits for WAL or a status may hold this archiver long after: its successor needs the lock now.
-    defer { landing.unlock() }
+    defer {
+      pushPlace.use(nil)
+      landing.unlock()
+    }
     if options.slotLifetime == .temporary { try landing.empty() }
+    pushPlace.use(landing)
     while true {
       do {
         try runLineage(landing, cancellation)
@@ -98,6 +126,7 @@ public final class WALArchiver: Sendable {
       } catch is LineageLeft {
         try landing.empty()
         shipper.withLock { $0 = nil }
+        pushPlace.use(landing)
         queue.reset()
         state.change { $0 = .init() }
       }
@@ -109,8 +138,13 @@ public final class WALArchiver: Sendable {
     let cancellation = Cancellation()
     let handler = outer.addHandler { cancellation.cancel() }
     defer { outer.removeHandler(handler) }
-    var bodies: [@Sendable () throws -> Void] = [{ try self.receive(landing, cancellation) }]
+    var bodies: [@Sendable () throws -> Void] = [
+      { try self.options.streams ? self.receive(landing, cancellation) : self.keep(landing, cancellation) }
+    ]
     for _ in 0..<max(1, options.lanes) { bodies.append { try self.waitForShipper(cancellation).run(cancellation) } }
+    if options.slotLifetime == .permanent {
+      for _ in 0..<max(1, options.lanes) { bodies.append { try self.pusher.run(cancellation) } }
+    }
     try runTogether(cancellation, label: "wal.\(options.cluster)", bodies)
   }
 
@@ -122,9 +156,15 @@ public final class WALArchiver: Sendable {
     while true {
       try cancellation.check()
       let before = changed.value
-      if let found = shipper.withLock({ $0 }) { return found }
+      if let found = shipper.withLock({ $0 }) ?? pushPlace.shipper { return found }
       changed.wait(after: before, for: .seconds(3600))
     }
+  }
+
+  /// Where nothing is streamed: ships what was landed before, until cancelled.
+  private func keep(_ landing: LandingDirectory, _ cancellation: Cancellation) throws {
+    try pushPlace.resume(landing, of: repository)
+    while true { try cancellation.sleep(.seconds(3600)) }
   }
 
   private func receive(_ landing: LandingDirectory, _ cancellation: Cancellation) throws {
@@ -132,11 +172,11 @@ public final class WALArchiver: Sendable {
       options: options, repository: repository, accept: accept, landing: landing, queue: queue, state: state,
       observe: observe
     ) { lineage, size in
-      self.shipper.withLock {
-        $0 = WALShipper(
-          repository: self.repository, lineage: lineage, size: size, landing: landing, queue: self.queue,
-          observe: self.observe)
-      }
+      let shipper = WALShipper(
+        repository: self.repository, lineage: lineage, size: size, landing: landing, queue: self.queue,
+        observe: self.observe)
+      self.shipper.withLock { $0 = shipper }
+      self.pushPlace.set(WALPusher.Place(landing: landing, lineage: lineage, size: size, shipper: shipper))
       self.queue.changed.raise()
     }
     var attempts = 0

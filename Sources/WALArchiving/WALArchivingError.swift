@@ -18,6 +18,15 @@ public enum WALArchivingError: OperatorError, Equatable {
   /// WAL did not reach a store in time.
   case notStored(WALPosition, reached: [StoreID: LSN?], cause: ErrorReport?)
   case notStreaming(ClusterID, cause: ErrorReport?)
+  /// Not the name of a file that PostgreSQL archives, or no absolute path.
+  case pushedNameUnknown(String)
+  case pushedFileInvalid(path: String, reason: String)
+  /// A file of this name was pushed before and holds something else.
+  case pushedContentDiffers(String, held: String)
+  /// The archiver has not begun, so nothing can be pushed now.
+  case notArchiving
+  /// Landed, but not in the stores in time.
+  case pushNotStored(cause: ErrorReport?)
   /// WAL was removed from the server while a backup needed it.
   case walLost(first: WALPosition, end: LSN)
 
@@ -34,6 +43,10 @@ public enum WALArchivingError: OperatorError, Equatable {
     case .contentDiffers(let name, let store): "cannot store \"\(name)\" in store \"\(store)\""
     case .notStored(let position, _, _): "could not bring WAL up to \(position) into every required store in time"
     case .notStreaming(let cluster, _): "could not get WAL of cluster \"\(cluster)\" to stream in time"
+    case .pushedNameUnknown(let path): "cannot archive \"\(path.prefix(500))\""
+    case .pushedFileInvalid(let path, _), .pushedContentDiffers(let path, _): "cannot archive \"\(path)\""
+    case .notArchiving: "cannot archive WAL now"
+    case .pushNotStored: "could not bring pushed WAL into every store in time"
     case .walLost(let first, let end): "could not keep the WAL from \(first) to \(end)"
     }
   }
@@ -58,6 +71,12 @@ public enum WALArchivingError: OperatorError, Equatable {
       ] + [cause.map(Self.lastError)].compactMap { $0 }).joined(separator: " ")
     case .notStreaming(_, let cause): cause.map(Self.lastError)
     case .walLost: "The server removed it before it was received."
+    case .pushedNameUnknown:
+      "It is not the absolute path of a WAL segment, or of a .history, .partial or .backup file."
+    case .pushedFileInvalid(_, let reason): reason
+    case .pushedContentDiffers(_, let held): "\"\(held)\" has the same name and holds other WAL."
+    case .notArchiving: "The daemon has not yet learnt whose WAL this is, or begins its WAL job anew."
+    case .pushNotStored(let cause): cause.map(Self.lastError) ?? "It is landed and on its way."
     }
   }
 
@@ -78,11 +97,14 @@ public enum WALArchivingError: OperatorError, Equatable {
       "Check that the connection leads to the primary that is meant: two servers were promoted from this cluster."
     case .landingUnreadable: "Look at the file; move it away to begin anew from what the server's slot still keeps."
     case .landingInUse: "Stop the other backupd that uses this state directory."
-    case .contentDiffers:
+    case .pushedNameUnknown: "archive_command passes \"%p\"; backupd-wal makes it absolute."
+    case .notArchiving: "PostgreSQL keeps the file and asks again."
+    case .pushNotStored(let cause): cause?.hint ?? "PostgreSQL asks again."
+    case .contentDiffers, .pushedContentDiffers:
       "Two servers archive under one cluster name, or one was rolled back; find out which, and stop the other."
     case .notStored(_, _, let cause), .notStreaming(_, let cause): cause?.hint
     case .walLost: "Raise max_slot_wal_keep_size or wal_keep_size on the server, then take the backup again."
-    case .pageInvalid, .streamNotContiguous: nil
+    case .pageInvalid, .streamNotContiguous, .pushedFileInvalid: nil
     }
   }
 

@@ -71,6 +71,46 @@ final class WALShipper: Sendable {
     }
   }
 
+  /// Puts what lies outside the landing directory into every store.
+  func put(
+    _ shipment: Shipment, readingFrom path: String, index: WALIndex?, _ cancellation: Cancellation
+  ) throws {
+    let item = ShippingQueue.Item(shipment: shipment, index: index, pending: [])
+    let load = ShipmentBytes(item, SealedBuffer(capacity: 1 << 20))
+    load.plain = try bytes(of: shipment, at: path)
+    for store in repository.stores { try put(shipment, load, in: store, cancellation) }
+  }
+
+  /// Whether every store holds a shipment already; one that does not answer counts as lacking it.
+  /// - Throws: ``WALArchivingError/contentDiffers(_:store:)`` where what a store holds is not what lies at `path`.
+  func isStored(_ shipment: Shipment, readingFrom path: String) throws -> Bool {
+    let (kind, name) = object(shipment)
+    let load = ShipmentBytes(
+      ShippingQueue.Item(shipment: shipment, index: nil, pending: []), SealedBuffer(capacity: 1 << 20))
+    var isEverywhere = true
+    for store in repository.stores {
+      do {
+        guard try store.objects.size(of: name) != nil else {
+          isEverywhere = false
+          continue
+        }
+        if load.plain == nil { load.plain = try bytes(of: shipment, at: path) }
+        try compare(kind, name, load, in: store)
+      } catch is StorageError {
+        isEverywhere = false
+      }
+    }
+    return isEverywhere
+  }
+
+  private func bytes(of shipment: Shipment, at path: String) throws -> LandedBytes {
+    switch shipment {
+    case .segment: try LandedBytes([path], 0..<Int64(size.bytes))
+    case .slice(_, let first, let end): try LandedBytes([path], 0..<Int64(end - first))
+    case .history, .gap, .clock: try LandedBytes([path])
+    }
+  }
+
   private func put(
     _ shipment: Shipment, _ load: ShipmentBytes, in store: RepositoryStore, _ cancellation: Cancellation
   ) throws {
@@ -83,7 +123,13 @@ final class WALShipper: Sendable {
     }
     let (kind, name) = object(shipment)
     if load.sealed == nil {
-      if load.plain == nil { load.plain = try landedBytes(shipment) }
+      do {
+        if load.plain == nil { load.plain = try landedBytes(shipment) }
+      } catch let error as FileError where error.isMissing {
+        // Pushed and streamed at once, it was stored, compared and removed under the other of the two.
+        if try store.objects.size(of: name) != nil { return }
+        throw error
+      }
       if try store.objects.size(of: name) != nil { return try compare(kind, name, load, in: store) }
       try seal(shipment, kind, name, load)
     }

@@ -20,6 +20,8 @@ struct ConfigCheckCommand: ParsableCommand {
     let path = shared.configurationPath
     do {
       let settings = try shared.loadConfiguration()
+      let problems = settings.secretProblems()
+      if !problems.isEmpty { throw ConfigurationError.invalid(path: settings.path, problems: problems) }
       shared.show(document(path, [])) { Self.summary(settings) }
     } catch ConfigurationError.invalid(_, let problems) where shared.json {
       Output.write(document(path, problems).text)

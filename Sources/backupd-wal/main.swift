@@ -13,29 +13,19 @@ import BackupModel
 let recoveryMustStop: CInt = 126
 
 let usage = """
-  usage: backupd-wal fetch --config FILE --cluster NAME --until TLI/LSN NAME DESTINATION
+  usage: backupd-wal push --cluster NAME [--socket PATH] FILE
+         backupd-wal fetch --config FILE --cluster NAME --until TLI/LSN NAME DESTINATION
          backupd-wal --version | --help
 
+  push is an archive_command: it hands a WAL file to the daemon and ends with 0 once it is durable, otherwise with 1.
   fetch is a restore_command: it writes a WAL segment or history file from the repository to DESTINATION.
   It ends with 0 where that is done, with 1 where the file is proven absent, with 126 for everything else.
   """
 
-func tell(_ text: String) {
-  let bytes = Array(text.utf8)
-  _ = write(STDERR_FILENO, bytes, bytes.count)
-}
-
-func complain(_ summary: String, detail: String? = nil, hint: String? = nil) {
-  var text = "backupd-wal: \(summary)\n"
-  if let detail { text += "  DETAIL: \(detail)\n" }
-  if let hint { text += "  HINT: \(hint)\n" }
-  tell(text)
-}
-
 /// Becomes `backupctl wal fetch` with the same arguments, the program beside this one. Returns only where it cannot.
 func fetch(_ arguments: ArraySlice<String>) -> CInt {
   guard let own = realpath("/proc/self/exe", nil), let slash = strrchr(own, 0x2F) else {
-    complain("could not find the directory of this program", detail: String(cString: strerror(errno)) + ".")
+    complain("could not find the directory of this program", detail: systemReason())
     return recoveryMustStop
   }
   slash.pointee = 0
@@ -44,7 +34,7 @@ func fetch(_ arguments: ArraySlice<String>) -> CInt {
   words.append(nil)
   execv(program, words)
   complain(
-    "could not start \"\(program)\"", detail: String(cString: strerror(errno)) + ".",
+    "could not start \"\(program)\"", detail: systemReason(),
     hint: "Keep backupctl in the directory of backupd-wal, and let the server's user execute it.")
   return recoveryMustStop
 }
@@ -53,11 +43,7 @@ func main() -> CInt {
   let arguments = CommandLine.arguments.dropFirst()
   switch arguments.first {
   case "fetch": return fetch(arguments.dropFirst())
-  case "push":
-    complain(
-      "cannot push WAL", detail: "This version keeps WAL by streaming only.",
-      hint: "Configure a job of kind \"wal\" and set archive_mode to off.")
-    return 1
+  case "push": return Push.run(arguments.dropFirst())
   case "--version":
     print("backupd-wal \(ProgramVersion.text)")
     return 0

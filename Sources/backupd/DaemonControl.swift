@@ -70,6 +70,14 @@ struct DaemonControl: ControlHandler {
   func jobs() async throws -> [JobSummary] { await runner.summaries() }
   func walStatus() async throws -> [WALStatus] { await runner.walStatus() }
 
+  func pushWAL(_ path: String, of cluster: ClusterID, caller: Caller) async throws {
+    do {
+      try await runner.pushWAL(path, of: cluster)
+    } catch let error as JobsError {
+      throw Self.failure(error)
+    }
+  }
+
   func startJob(_ job: JobID, caller: Caller) async throws -> RunRecord {
     do {
       return try await runner.start(job)
@@ -119,6 +127,7 @@ struct DaemonControl: ControlHandler {
     return switch error {
     case .noSuchJob: ControlFailure(.noSuchJob, report)
     case .noSuchRun: ControlFailure(.noSuchRun, report)
+    case .noWALJob: ControlFailure(.noSuchCluster, report)
     case .stopping: ControlFailure(.shuttingDown, report)
     case .longRunning: ControlFailure(.alreadyRunning, report)
     default: ControlFailure(.jobFailed, report)

@@ -23,7 +23,8 @@ enum JobTranslation {
         wal.append(
           WALJob(
             id: job.id, cluster: job.cluster, connection: connection, slot: settings.slot,
-            partialInterval: settings.partialInterval))
+            partialInterval: settings.partialInterval, streams: settings.streaming,
+            waitsForStores: settings.acknowledge == .stores))
       }
     }
     var retention: [ClusterID: ClusterRetention] = [:]

@@ -70,6 +70,11 @@ final class FakeDaemon: ControlHandler {
   func status() async throws -> DaemonStatus { Self.status }
   func jobs() async throws -> [JobSummary] { [Self.summary] }
   func walStatus() async throws -> [WALStatus] { [Self.wal] }
+  func pushWAL(_ path: String, of cluster: ClusterID, caller: Caller) async throws {
+    guard cluster == Self.wal.cluster else {
+      throw ControlFailure(.noSuchCluster, ErrorReport(summary: "cannot archive WAL of cluster \"\(cluster)\""))
+    }
+  }
 
   func startJob(_ job: JobID, caller: Caller) async throws -> RunRecord {
     guard job == Self.job else { throw ControlFailure.noSuchJob(job, known: [Self.job]) }

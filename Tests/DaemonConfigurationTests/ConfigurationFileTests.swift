@@ -105,6 +105,14 @@ import Testing
       #expect(try SecretSource.environment("PATH").read(credential: none).revealText().contains("/"))
       #expect(throws: ConfigurationError.self) { try SecretSource.file(path + "x").read(credential: none) }
       #expect(throws: ConfigurationError.self) { try SecretSource.environment("BACKUPD_UNSET").read(credential: none) }
+      // Others may not read it, nor the group write; the group may read.
+      for mode: mode_t in [0o644, 0o604, 0o620, 0o660] {
+        #expect(chmod(path, mode) == 0)
+        let error = #expect(throws: ConfigurationError.self) { try SecretSource.file(path).read(credential: none) }
+        #expect(error?.detail?.contains("0" + String(mode, radix: 8)) == true && error?.hint?.contains(path) == true)
+      }
+      #expect(chmod(path, 0o640) == 0)
+      #expect(try SecretSource.file(path).read(credential: none).revealText() == "hunter2")
       #expect(throws: ConfigurationError.self) { try SecretSource.file("/dev/null").read(credential: none) }
     }
   }

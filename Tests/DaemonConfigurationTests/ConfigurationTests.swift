@@ -47,7 +47,7 @@ enum Sample {
           local: {path: /backup/./local/, durability: required}
           other: {path: /mnt/other}
       jobs:
-        wal: {kind: wal, cluster: my-db, slot: mine, recovery-window: 7d, partial-interval: 2s, synchronous: false}
+        wal: {kind: wal, cluster: my-db, slot: mine, recovery-window: 7d, partial-interval: 2s, synchronous: false, streaming: false, acknowledge: stores}
         nightly:
           kind: physical
           cluster: my-db
@@ -78,7 +78,11 @@ enum Sample {
       Issue.record("kinds in another order")
       return
     }
-    #expect(wal == WALSettings(slot: "mine", recoveryWindow: .seconds(604_800), partialInterval: .seconds(2)))
+    #expect(
+      wal
+        == WALSettings(
+          slot: "mine", recoveryWindow: .seconds(604_800), partialInterval: .seconds(2), streaming: false,
+          acknowledge: .stores))
     #expect(nightly.runs.schedule?.text == "0 2 * * mon-fri" && nightly.runs.timeZone.name == "Europe/Berlin")
     #expect(nightly.runs.missed == .skip && nightly.runs.deadline == .seconds(21600) && nightly.runs.retries == 0)
     #expect(nightly.keep == RetentionPolicy(spanSeconds: 2_592_000, count: 7))
@@ -100,7 +104,11 @@ enum Sample {
       Issue.record("kinds in another order")
       return
     }
-    #expect(wal == WALSettings(slot: "backupd_my_db", recoveryWindow: nil, partialInterval: .seconds(10)))
+    #expect(
+      wal
+        == WALSettings(
+          slot: "backupd_my_db", recoveryWindow: nil, partialInterval: .seconds(10), streaming: true,
+          acknowledge: .landing))
     #expect(
       job.runs.schedule == nil && job.keep == nil && job.runs.deadline == .seconds(86400) && job.rate == nil
         && !job.full)
