@@ -1,5 +1,7 @@
 import ArgumentParser
 import BackupModel
+import BlockingWork
+import Foundation
 import Recovery
 
 struct WALFetchCommand: ParsableCommand {
@@ -17,26 +19,61 @@ struct WALFetchCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp("The planned end of recovery: nothing beyond it is served.", valueName: "timeline/lsn"),
     transform: parsing { try PlannedEnd.parse($0) })
-  var until: WALPosition
+  var until: WALPosition?
+  @Flag(help: "For a standby, which asks again: 1 also where a store does not answer.")
+  var standby = false
+  @Option(help: .hidden)
+  var prefetch: String?
+  @Flag(help: .hidden)
+  var ahead = false
   @Argument(help: "The file PostgreSQL asks for: %f.")
   var name: String
   @Argument(help: "Where to put it: %p.", completion: .file())
   var destination: String
   @OptionGroup var shared: SharedOptions
 
+  func validate() throws {
+    if (until == nil) != standby { throw ValidationError("Give either --until or --standby.") }
+  }
+
   func run() throws {
-    let repository = try RepositoryOpening.open(shared.loadConfiguration().repository)
-    let outcome = WALFetch(repository: repository, cluster: cluster, until: until).fetch(name, to: destination)
+    if ahead, let prefetch {
+      try WALPrefetch(open(), after: name, into: prefetch)?.run(lanes: Self.lanes, Cancellation())
+      return
+    }
+    let outcome =
+      standby
+      ? WALFetch.patiently { try open().fetch(name, to: destination) } : try open().fetch(name, to: destination)
+    if case .done = outcome { fetchAhead() }
     if let report = outcome.report { ErrorOutput.print(report) }
     if shared.json {
       let word =
         switch outcome {
         case .done: "done"
         case .absent: "absent"
-        case .failed: "failed"
+        case .failed, .unavailable: "failed"
         }
       Output.write(JSONValue.fields(["name": name, "destination": destination, "outcome": word]).text)
     }
     if outcome.exitCode != ExitStatus.done { throw ExitCode(outcome.exitCode) }
+  }
+
+  private func open() throws -> WALFetch {
+    let repository = try RepositoryOpening.open(shared.loadConfiguration().repository)
+    return WALFetch(repository: repository, cluster: cluster, until: until)
+  }
+
+  /// Threads that fetch ahead; each holds a segment and its object.
+  private static var lanes: Int { min(max(ProcessInfo.processInfo.activeProcessorCount, 2), 4) }
+
+  /// Begins to fetch what follows, where a server recovers here and nobody does so already.
+  private func fetchAhead() {
+    guard prefetch != nil, WALPrefetch.isWanted else { return }
+    do {
+      try WALPrefetch.start(Array(CommandLine.arguments.dropFirst()) + ["--ahead"])
+    } catch {
+      // Only speed is lost: each file is fetched when it is asked for.
+      ErrorOutput.print(ErrorReport(error))
+    }
   }
 }
