@@ -72,7 +72,9 @@ let package = Package(
         "BackupModel", "BlockingWork", "Checksums", "Cryptography", "DurableFiles", "Postgres", "Repository",
         "TarArchive",
       ]),
-    module("WALArchiving", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository", "Storage"]),
+    module(
+      "WALArchiving",
+      ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Postgres", "Repository", "Storage"]),
     module(
       "Recovery", ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Repository", "Storage"]),
     module(
@@ -110,7 +112,10 @@ let package = Package(
         argumentParser,
       ],
       swiftSettings: settings),
-    .executableTarget(name: "backupd-wal", dependencies: ["BackupModel"], swiftSettings: settings),
+    // PostgreSQL starts it for each segment: no library is to be looked for then.
+    .executableTarget(
+      name: "backupd-wal", dependencies: ["BackupModel"], swiftSettings: settings,
+      linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]),
 
     // Tests.
     .target(name: "TestSupport", dependencies: ["BackupModel"], path: "Tests/TestSupport", swiftSettings: settings),

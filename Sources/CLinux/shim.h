@@ -37,3 +37,12 @@ static inline int backupd_yield_to_others(void) {
   long disk = backupd_syscall(ioprio_set, 1 /* IOPRIO_WHO_PROCESS */, which_process, (long)idle_class << class_shift);
   return nice == 0 && disk == 0 ? 0 : -1;
 }
+
+extern int backupd_statfs(const char *path, void *result) __asm__("statfs");
+
+/// The magic number of the file system that holds a path; -1 with errno set where it cannot be asked. See statfs(2): the
+/// number is the first field of the result, which has 120 bytes on every 64-bit Linux.
+static inline long backupd_file_system_type(const char *path) {
+  long fields[32];
+  return backupd_statfs(path, fields) == 0 ? fields[0] : -1;
+}

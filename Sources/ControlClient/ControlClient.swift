@@ -73,6 +73,14 @@ public struct ControlClient: Sendable {
     return reply.differences
   }
 
+  /// Has the daemon take note that missing WAL is known.
+  /// - Parameter cluster: Nil for all.
+  /// - Returns: The clusters of which it had a condition.
+  public func acknowledgeGaps(of cluster: ClusterID?) throws -> [ClusterID] {
+    let reply: AcknowledgeGapsReply = try call(.acknowledgeGaps, AcknowledgeGapsParameters(cluster: cluster))
+    return reply.clusters
+  }
+
   public func walStatus() throws -> [WALStatus] {
     let reply: GetWALStatusReply = try call(.getWALStatus, VarlinkNothing())
     return reply.clusters

@@ -9,8 +9,8 @@ public enum ControlInterface {
   public static let description = """
     # Controls backupd, the backup daemon for PostgreSQL.
     #
-    # Reading is for everyone who can connect. RunJob, CancelRun, Reload and PushWAL are for root, the daemon's user and
-    # members of the configured admin group. Times are RFC 3339 in UTC, LSNs as PostgreSQL prints them, sizes bytes. Fields may
+    # Reading is for everyone who can connect. RunJob, CancelRun, Reload, AcknowledgeGaps and PushWAL are for root, the
+    # daemon's user and members of the configured admin group. Times are RFC 3339 in UTC, LSNs as PostgreSQL prints them, sizes bytes. Fields may
     # be added; a reader skips those it does not know.
     interface io.backupd.Control
 
@@ -205,6 +205,10 @@ public enum ControlInterface {
 
     # Reads the configuration file again. Where it is wrong the old configuration stays in force.
     method Reload() -> (differences: []string)
+
+    # Takes note that missing WAL is known: the conditions that tell of it end, of one cluster or of all. What is missing
+    # stays missing and recorded. Answers with the clusters of which there was one.
+    method AcknowledgeGaps(cluster: ?string) -> (clusters: []string)
 
     # Takes a file of the server's pg_wal for archiving: PostgreSQL's archive_command. 'path' is absolute. Answers when it
     # is durable; the same file may be pushed again, other content under its name is refused.

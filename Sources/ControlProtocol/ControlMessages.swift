@@ -12,6 +12,7 @@ public enum ControlMethod: String, Sendable, CaseIterable {
   case reload = "Reload"
   case getWALStatus = "GetWALStatus"
   case pushWAL = "PushWAL"
+  case acknowledgeGaps = "AcknowledgeGaps"
 
   /// - Parameter fullName: `io.backupd.Control.Ping`.
   public init?(fullName: String) {
@@ -23,7 +24,7 @@ public enum ControlMethod: String, Sendable, CaseIterable {
   /// Whether it changes something, which takes more rights than reading.
   public var isAction: Bool {
     switch self {
-    case .runJob, .cancelRun, .reload, .pushWAL: true
+    case .runJob, .cancelRun, .reload, .pushWAL, .acknowledgeGaps: true
     case .ping, .getStatus, .listJobs, .listRuns, .getWALStatus: false
     }
   }
@@ -76,6 +77,20 @@ public struct CancelRunParameters: VarlinkParameters {
   public static let fields: Set<String> = ["run"]
   public var run: RunID
   public init(run: RunID) { self.run = run }
+}
+
+/// What `AcknowledgeGaps` takes.
+public struct AcknowledgeGapsParameters: VarlinkParameters {
+  public static let fields: Set<String> = ["cluster"]
+  /// Nil for all.
+  public var cluster: ClusterID?
+  public init(cluster: ClusterID?) { self.cluster = cluster }
+}
+
+/// The answer of `AcknowledgeGaps`.
+public struct AcknowledgeGapsReply: Sendable, Hashable, Codable {
+  public var clusters: [ClusterID]
+  public init(clusters: [ClusterID]) { self.clusters = clusters }
 }
 
 /// What `PushWAL` takes.

@@ -59,6 +59,11 @@ public protocol ControlHandler: Sendable {
 
   func walStatus() async throws -> [WALStatus]
 
+  /// Ends the conditions that tell of missing WAL.
+  /// - Parameter cluster: Nil for all.
+  /// - Returns: The clusters of which there was one.
+  func acknowledgeGaps(of cluster: ClusterID?, caller: Caller) async throws -> [ClusterID]
+
   /// Takes a file for archiving and returns when it is durable.
   /// - Throws: ``ControlFailure`` `NoSuchCluster`.
   func pushWAL(_ path: String, of cluster: ClusterID, caller: Caller) async throws

@@ -74,7 +74,7 @@ struct ControlService: VarlinkService {
     case .getStatus: try await call.reply(GetStatusReply(status: handler.status()))
     case .listJobs: try await call.reply(ListJobsReply(jobs: handler.jobs()))
     case .getWALStatus: try await call.reply(GetWALStatusReply(clusters: handler.walStatus()))
-    case .listRuns, .runJob, .cancelRun, .reload, .pushWAL: break
+    case .listRuns, .runJob, .cancelRun, .reload, .pushWAL, .acknowledgeGaps: break
     }
   }
 
@@ -110,6 +110,11 @@ struct ControlService: VarlinkService {
       _ = try call.request.parameters(as: VarlinkNothing.self)
       try await permit(method, "reload the configuration", call, caller)
       try await call.reply(ReloadReply(differences: handler.reload(caller: caller)))
+    case .acknowledgeGaps:
+      let cluster = try call.request.parameters(as: AcknowledgeGapsParameters.self).cluster
+      try await permit(method, "acknowledge missing WAL", call, caller)
+      try await call.reply(
+        AcknowledgeGapsReply(clusters: handler.acknowledgeGaps(of: cluster, caller: caller)))
     case .pushWAL:
       let parameters = try call.request.parameters(as: PushWALParameters.self)
       // One every few seconds, or hundreds at once: what the archiver did is in the WAL status.

@@ -108,6 +108,7 @@ extension JobSettings {
         ("slot", settings.slot), ("recovery-window", settings.recoveryWindow.map(DurationText.format)),
         ("partial-interval", DurationText.format(settings.partialInterval)),
         ("streaming", "\(settings.streaming)"), ("acknowledge", settings.acknowledge.rawValue),
+        ("on-full", settings.onFull.rawValue), ("synchronous", "\(settings.synchronous)"),
       ]
     }
   }

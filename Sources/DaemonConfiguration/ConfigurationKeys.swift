@@ -180,11 +180,17 @@ enum JobKeys {
     "acknowledge", .choice() as ValueType<PushAcknowledgement>, .standard("landing"),
     "When a segment pushed by `archive_command` counts as archived: durable on this host (`landing`), or in every store (`stores`)."
   )
+  static let onFull = Key(
+    "on-full", .choice() as ValueType<FullDiskPolicy>, .standard("wait"),
+    "What happens when the landing directory's disk is nearly full and the server's, of which `data-directory` must be known, is too: `wait` for room, or `drop-slot`, which saves the server and loses WAL. A gap is recorded then, and a base backup taken when there is room."
+  )
   static let synchronous = Key(
-    "synchronous", .notYet, .standard("false"), "Only `false` is supported by this version.")
+    "synchronous", .flag, .standard("false"),
+    "Whether commits wait for this job: name the slot in the server's `synchronous_standby_names`. The landing directory's disk is probed at the start; one that forgets what it was told to keep is refused."
+  )
   static let wal = [
     slot.declaration, recoveryWindow.declaration, partialInterval.declaration, streaming.declaration,
-    acknowledge.declaration, synchronous.declaration,
+    acknowledge.declaration, onFull.declaration, synchronous.declaration,
   ]
   static let walLater = ["landing-directory"].map { KeyDeclaration.refused($0) }
 

@@ -108,8 +108,10 @@ extension ConfigurationReader {
     }
     let streaming = reader.value(JobKeys.streaming)
     let acknowledge = reader.value(JobKeys.acknowledge)
-    guard let interval, let slot, let streaming, let acknowledge, synchronous != nil else { return nil }
+    let onFull = reader.value(JobKeys.onFull)
+    guard let interval, let slot, let streaming, let acknowledge, let onFull, let synchronous else { return nil }
     return WALSettings(
-      slot: slot, recoveryWindow: window, partialInterval: interval, streaming: streaming, acknowledge: acknowledge)
+      slot: slot, recoveryWindow: window, partialInterval: interval, streaming: streaming, acknowledge: acknowledge,
+      onFull: onFull, synchronous: synchronous)
   }
 }

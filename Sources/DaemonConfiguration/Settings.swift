@@ -104,6 +104,12 @@ public struct PhysicalSettings: Sendable, Hashable {
   public var runs: RunSettings
 }
 
+/// What happens when neither the landing directory nor the server can hold more WAL.
+public enum FullDiskPolicy: String, Sendable, Hashable, CaseIterable {
+  case wait
+  case dropSlot = "drop-slot"
+}
+
 /// When a pushed WAL segment counts as archived.
 public enum PushAcknowledgement: String, Sendable, Hashable, CaseIterable { case landing, stores }
 
@@ -117,6 +123,9 @@ public struct WALSettings: Sendable, Hashable {
   /// Whether WAL is streamed; where it is not, the server pushes it.
   public var streaming: Bool
   public var acknowledge: PushAcknowledgement
+  public var onFull: FullDiskPolicy
+  /// Whether the server's commits wait for this job.
+  public var synchronous: Bool
 }
 
 /// One of `jobs`.

@@ -215,6 +215,20 @@ extension JobRunner {
     try await Lane(label: "wal.\(cluster).push").run { try archiver.push(path, $0) }
   }
 
+  /// Missing WAL is known, and no longer told of.
+  /// - Parameter cluster: Nil for all.
+  /// - Returns: The clusters of which there was something to tell.
+  public func acknowledgeGaps(of cluster: ClusterID?) throws -> [ClusterID] {
+    var clusters: [ClusterID] = []
+    for name in cluster.map({ [$0] }) ?? keepers.keys.sorted() {
+      let id = WALKeeper.gapCondition(of: name)
+      guard let gap = try state.resolve(id) else { continue }
+      logger.notice("missing WAL acknowledged", metadata: ["cluster": "\(name)", "error": "\(gap.report)"])
+      clusters.append(name)
+    }
+    return clusters
+  }
+
   private func archiver(of cluster: ClusterID) throws -> WALArchiver {
     guard let keeper = keepers[cluster] else {
       throw JobsError.noWALJob(cluster, known: keepers.keys.sorted())

@@ -12,10 +12,16 @@ public struct WALJob: Sendable, Hashable {
   public var streams: Bool
   /// Whether a pushed file is acknowledged only when every store holds it.
   public var waitsForStores: Bool
+  /// Whether the server's commits wait for it.
+  public var isSynchronous: Bool
+  /// Whether the slot is dropped before the server's disk is full.
+  public var dropsSlot: Bool
+  /// The server's data directory, where it is on this host.
+  public var serverDirectory: String?
 
   public init(
     id: JobID, cluster: ClusterID, connection: Secret, slot: String, partialInterval: Duration, streams: Bool = true,
-    waitsForStores: Bool = false
+    waitsForStores: Bool = false, isSynchronous: Bool = false, dropsSlot: Bool = false, serverDirectory: String? = nil
   ) {
     self.id = id
     self.cluster = cluster
@@ -24,6 +30,9 @@ public struct WALJob: Sendable, Hashable {
     self.partialInterval = partialInterval
     self.streams = streams
     self.waitsForStores = waitsForStores
+    self.isSynchronous = isSynchronous
+    self.dropsSlot = dropsSlot
+    self.serverDirectory = serverDirectory
   }
 }
 

@@ -59,6 +59,9 @@ final class WALKeeper: Sendable {
       landingDirectory: landing, partialInterval: job.partialInterval)
     options.streams = job.streams
     options.waitsForStores = job.waitsForStores
+    options.isSynchronous = job.isSynchronous
+    options.dropsSlot = job.dropsSlot
+    options.serverDirectory = job.serverDirectory
     return WALArchiver(options, repository: repository, observe: observe)
   }
 
@@ -110,6 +113,10 @@ final class WALKeeper: Sendable {
     case .connected(let server, let position):
       logger.info("WAL streaming begins", metadata: ["server": "\(server)", "position": "\(position)"])
       resolve(conditionID)
+    case .landingFull, .landingHasRoom, .slotDropped, .landingForecast, .serverForecast: takeBacklog(event)
+    case .landingProbed(let sync):
+      logger.info(
+        "the landing directory's disk keeps what it is told", metadata: ["sync": "\(DurationText.format(sync))"])
     case .slotCreated(let slot):
       logger.notice("replication slot created", metadata: ["slot": "\(slot)"])
     case .warned(let report):
@@ -144,6 +151,58 @@ final class WALKeeper: Sendable {
     case .landingNotCleaned(let report):
       logger.warning("WAL landing directory not cleaned", metadata: ["error": "\(report)"])
     }
+  }
+
+  // MARK: Space
+
+  /// Told early enough that a disk can be added or a store mended; ends when there is twice as much time.
+  private static let warningTime: Duration = .seconds(6 * 3600)
+  private static let criticalTime: Duration = .seconds(3600)
+
+  private func takeBacklog(_ event: WALEvent) {
+    let landing = "wal-landing:\(job.cluster)"
+    switch event {
+    case .landingFull(let path):
+      let report = ErrorReport(
+        summary: "no more WAL of cluster \"\(job.cluster)\" is taken: the disk of \"\(path)\" is nearly full",
+        detail: "The server keeps it meanwhile, on its own disk.",
+        hint: "Free space there, or mend the store that does not take WAL: \"backupctl wal status\".")
+      logger.error("WAL is not taken", metadata: ["error": "\(report)"])
+      raise(.critical, report, id: landing)
+    case .landingHasRoom:
+      logger.notice("WAL is taken again")
+      resolve(landing)
+    case .slotDropped(let slot, let reason):
+      logger.error("replication slot dropped", metadata: ["slot": "\(slot)", "reason": "\(reason)"])
+    case .landingForecast(let left):
+      forecast(left, id: landing, "the disk of \"\(landingDirectory)\", where WAL waits for the stores, will be full")
+    case .serverForecast(let left, let backlog):
+      forecast(
+        left, id: "wal-server:\(job.cluster)",
+        "the server of cluster \"\(job.cluster)\" cannot keep WAL for slot \"\(job.slot)\" much longer",
+        "It keeps \(ByteCount(backlog.retained)) for it.")
+    default: break
+    }
+  }
+
+  private func forecast(_ left: Duration?, id: String, _ what: String, _ more: String? = nil) {
+    guard let left, left < Self.warningTime * 2 else {
+      // What says that nothing is taken is resolved by what says that it is.
+      if state.conditions().first(where: { $0.id == id })?.report.summary.hasPrefix("no more WAL") != true {
+        resolve(id)
+      }
+      return
+    }
+    guard left < Self.warningTime else { return }
+    let time = DurationText.format(.seconds(left.components.seconds / 60 * 60))
+    raise(
+      left < Self.criticalTime ? .critical : .warning,
+      ErrorReport(
+        summary: what,
+        detail: ["At the rate of the last minutes in \(time).", more].compactMap { $0 }.joined(separator: " "),
+        hint:
+          "See what holds it up with \"backupctl wal status\": a store that does not answer, a link that is too slow."),
+      id: id)
   }
 
   private func raise(_ severity: Condition.Severity, _ report: ErrorReport, id: String? = nil) {

@@ -105,10 +105,12 @@ public final class ReplicationConnection: Sendable {
   }
 
   /// Removes a slot that nobody uses. Only ever call this for slots we made.
-  public func dropSlot(_ name: String) throws {
+  /// - Parameter waiting: Whether to wait where it is in use: by a connection of ours that is just being closed.
+  public func dropSlot(_ name: String, waiting: Bool = false) throws {
     try LibPQ.checkSlotName(name)
     _ = try connection.command(
-      "DROP_REPLICATION_SLOT \(LibPQ.quoteIdentifier(name))", while: "drop replication slot \"\(name)\" on", slot: name)
+      "DROP_REPLICATION_SLOT \(LibPQ.quoteIdentifier(name))\(waiting ? " WAIT" : "")",
+      while: "drop replication slot \"\(name)\" on", slot: name)
   }
 
   /// Begins a base backup on this connection. See ``BaseBackupStream``.

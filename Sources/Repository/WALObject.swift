@@ -9,17 +9,17 @@ public import Storage
 extension Repository {
   /// Seals a segment, a slice or a history file.
   /// - Parameters:
-  ///   - index: Nil for a history file.
+  ///   - index: Asked for after the pieces; nil for a history file.
   ///   - buffer: Emptied first; holds the object on return.
   ///   - pieces: Gives the bytes in order to the closure it gets, 256 KiB at a time.
   public func sealWAL(
-    _ kind: ObjectKind, _ name: ObjectName, index: WALIndex?, into buffer: SealedBuffer,
+    _ kind: ObjectKind, _ name: ObjectName, index: @autoclosure () throws -> WALIndex?, into buffer: SealedBuffer,
     pieces: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {
     let builder = try makeBuilder(kind, name, buffer: buffer)
     let compressor = try ZstdCompressor(level: 1)
     try pieces { try builder.appendStream($0, with: compressor) }
-    if let index {
+    if let index = try index() {
       let encoded = index.encoded()
       try encoded.withUnsafeBytes { plain in
         var position = 0

@@ -12,6 +12,7 @@ final class ReceiverSessions {
   private let repository: Repository
   private let accept: (SystemIdentifier) throws -> Lineage
   private let landing: LandingDirectory
+  private let space: LandingSpace
   private let queue: ShippingQueue
   private let state: ReceiverState
   private let observe: @Sendable (WALEvent) -> Void
@@ -19,16 +20,19 @@ final class ReceiverSessions {
   private let began: (Lineage, WALSegmentSize) -> Void
   private var receiver: WALReceiver?
   private var isChecked = false
+  /// Why the slot was dropped here; until it is known whether WAL was lost by it.
+  private var abandoned: String?
 
   init(
     options: WALArchiver.Options, repository: Repository, accept: @escaping (SystemIdentifier) throws -> Lineage,
-    landing: LandingDirectory, queue: ShippingQueue, state: ReceiverState,
+    landing: LandingDirectory, space: LandingSpace, queue: ShippingQueue, state: ReceiverState,
     observe: @escaping @Sendable (WALEvent) -> Void, began: @escaping (Lineage, WALSegmentSize) -> Void
   ) {
     self.options = options
     self.repository = repository
     self.accept = accept
     self.landing = landing
+    self.space = space
     self.queue = queue
     self.state = state
     self.observe = observe
@@ -68,7 +72,26 @@ final class ReceiverSessions {
       }
     } catch PostgresError.walRemoved(let server, let reason) {
       try acrossGap(PostgresError.walRemoved(server, reason: reason), slot, receiver)
+    } catch let error as SlotAbandoned {
+      connection.close()
+      try abandonSlot(error, cancellation)
     }
+  }
+
+  /// Lets the server have its disk back, and waits until there is room here again.
+  private func abandonSlot(_ error: SlotAbandoned, _ cancellation: Cancellation) throws {
+    let connection = try ReplicationConnection(
+      options.connection, applicationName: options.slot, cancellation: cancellation)
+    try connection.dropSlot(options.slot, waiting: true)
+    connection.close()
+    abandoned = error.reason
+    observe(.slotDropped(options.slot, reason: error.reason))
+    state.change { $0.phase = "full" }
+    while try space.isFull() {
+      state.heartbeat.beat()
+      try cancellation.sleep(.seconds(1))
+    }
+    observe(.landingHasRoom)
   }
 
   // MARK: The beginning
@@ -89,7 +112,7 @@ final class ReceiverSessions {
     }
     receiver = try WALReceiver(
       options: options, lineage: lineage, position: position, sliceEnd: slices(of: position.segment, lineage, size),
-      landing: landing, queue: queue, state: state, observe: observe)
+      landing: landing, space: space, queue: queue, state: state, observe: observe)
     state.change {
       $0.systemIdentifier = position.systemIdentifier
       $0.timeline = position.timeline
@@ -257,7 +280,8 @@ final class ReceiverSessions {
     guard start > position.open else { throw error }
     if options.slotLifetime == .temporary { throw WALArchivingError.walLost(first: held, end: start) }
     let gap = WALGap(
-      timeline: held.timeline, first: held.lsn, end: start, reason: error.detail ?? error.summary)
+      timeline: held.timeline, first: held.lsn, end: start, reason: abandoned ?? error.detail ?? error.summary)
+    abandoned = nil
     // The record comes first: after a crash in between it is made once more, and never forgotten.
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]

@@ -32,6 +32,14 @@ public final class WALArchiver: Sendable {
     public var streams = true
     /// Whether a pushed file is acknowledged only when every store holds it, not when it is landed.
     public var waitsForStores = false
+    /// Whether the slot is dropped, and WAL lost, before the server's disk is full because the landing directory is.
+    public var dropsSlot = false
+    /// The server's data directory where it is on this host: its free space is watched.
+    public var serverDirectory: String?
+    /// How often the space left is looked at.
+    public var watchInterval: Duration = .seconds(15)
+    /// Whether the server's commits wait for what is acknowledged here.
+    public var isSynchronous = false
 
     public init(
       cluster: ClusterID, connection: String, slot: String? = nil, slotLifetime: SlotLifetime = .permanent,
@@ -59,6 +67,7 @@ public final class WALArchiver: Sendable {
   let queue: ShippingQueue
   let state: ReceiverState
   private let shipper = Mutex<WALShipper?>(nil)
+  private let space: LandingSpace
   private let pushPlace: PushPlace
   private let pusher: WALPusher
 
@@ -87,6 +96,7 @@ public final class WALArchiver: Sendable {
     state = ReceiverState(changed: queue.changed)
     self.accept = accept
     let queue = self.queue
+    space = LandingSpace(options.landingDirectory)
     let place = PushPlace(options, queue: queue, receiver: state, accept: accept) { lineage, size, landing in
       WALShipper(
         repository: repository, lineage: lineage, size: size, landing: landing, queue: queue, observe: observe)
@@ -118,6 +128,7 @@ public final class WALArchiver: Sendable {
       landing.unlock()
     }
     if options.slotLifetime == .temporary { try landing.empty() }
+    if options.isSynchronous { observe(.landingProbed(try DiskProbe.probe(options.landingDirectory))) }
     pushPlace.use(landing)
     while true {
       do {
@@ -144,6 +155,8 @@ public final class WALArchiver: Sendable {
     for _ in 0..<max(1, options.lanes) { bodies.append { try self.waitForShipper(cancellation).run(cancellation) } }
     if options.slotLifetime == .permanent {
       for _ in 0..<max(1, options.lanes) { bodies.append { try self.pusher.run(cancellation) } }
+      let watch = BacklogWatch(options, space: space, observe: observe)
+      bodies.append { try watch.run(cancellation) }
     }
     try runTogether(cancellation, label: "wal.\(options.cluster)", bodies)
   }
@@ -169,8 +182,8 @@ public final class WALArchiver: Sendable {
 
   private func receive(_ landing: LandingDirectory, _ cancellation: Cancellation) throws {
     let session = ReceiverSessions(
-      options: options, repository: repository, accept: accept, landing: landing, queue: queue, state: state,
-      observe: observe
+      options: options, repository: repository, accept: accept, landing: landing, space: space, queue: queue,
+      state: state, observe: observe
     ) { lineage, size in
       let shipper = WALShipper(
         repository: self.repository, lineage: lineage, size: size, landing: landing, queue: self.queue,

@@ -23,6 +23,8 @@ public enum WALArchivingError: OperatorError, Equatable {
   case pushedFileInvalid(path: String, reason: String)
   /// A file of this name was pushed before and holds something else.
   case pushedContentDiffers(String, held: String)
+  /// The landing directory's file system keeps nothing through a restart of the host.
+  case landingVolatile(String, kind: String)
   /// The archiver has not begun, so nothing can be pushed now.
   case notArchiving
   /// Landed, but not in the stores in time.
@@ -45,6 +47,7 @@ public enum WALArchivingError: OperatorError, Equatable {
     case .notStreaming(let cluster, _): "could not get WAL of cluster \"\(cluster)\" to stream in time"
     case .pushedNameUnknown(let path): "cannot archive \"\(path.prefix(500))\""
     case .pushedFileInvalid(let path, _), .pushedContentDiffers(let path, _): "cannot archive \"\(path)\""
+    case .landingVolatile(let path, _): "cannot promise the server that commits are safe in \"\(path)\""
     case .notArchiving: "cannot archive WAL now"
     case .pushNotStored: "could not bring pushed WAL into every store in time"
     case .walLost(let first, let end): "could not keep the WAL from \(first) to \(end)"
@@ -75,6 +78,7 @@ public enum WALArchivingError: OperatorError, Equatable {
       "It is not the absolute path of a WAL segment, or of a .history, .partial or .backup file."
     case .pushedFileInvalid(_, let reason): reason
     case .pushedContentDiffers(_, let held): "\"\(held)\" has the same name and holds other WAL."
+    case .landingVolatile(_, let kind): "It lies on \(kind), which forgets everything when the host stops."
     case .notArchiving: "The daemon has not yet learnt whose WAL this is, or begins its WAL job anew."
     case .pushNotStored(let cause): cause.map(Self.lastError) ?? "It is landed and on its way."
     }
@@ -98,6 +102,7 @@ public enum WALArchivingError: OperatorError, Equatable {
     case .landingUnreadable: "Look at the file; move it away to begin anew from what the server's slot still keeps."
     case .landingInUse: "Stop the other backupd that uses this state directory."
     case .pushedNameUnknown: "archive_command passes \"%p\"; backupd-wal makes it absolute."
+    case .landingVolatile: "Set daemon.state-directory to a place on a disk, or synchronous to false."
     case .notArchiving: "PostgreSQL keeps the file and asks again."
     case .pushNotStored(let cause): cause?.hint ?? "PostgreSQL asks again."
     case .contentDiffers, .pushedContentDiffers:
@@ -112,7 +117,7 @@ public enum WALArchivingError: OperatorError, Equatable {
   var isFinal: Bool {
     switch self {
     case .serverRolledBack, .foreignSystemIdentifier, .segmentSizeChanged, .timelineForked, .landingUnreadable,
-      .landingInUse, .walLost:
+      .landingInUse, .landingVolatile, .walLost:
       true
     default: false
     }

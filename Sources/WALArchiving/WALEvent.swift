@@ -5,6 +5,17 @@ public import Repository
 public enum WALEvent: Sendable {
   case connected(server: String, from: WALPosition)
   case slotCreated(String)
+  /// Nothing more is taken from the server: the landing directory's disk is nearly full.
+  case landingFull(String)
+  case landingHasRoom
+  /// Before the server's disk was full, as the job says; WAL is lost by it.
+  case slotDropped(String, reason: String)
+  /// How long the landing directory's disk lasts; nil where it does not fill.
+  case landingForecast(Duration?)
+  /// How long the server can keep the WAL that is not taken; nil where it need not, or nobody knows.
+  case serverForecast(Duration?, SlotBacklog)
+  /// How long it takes to make a page durable in the landing directory.
+  case landingProbed(Duration)
   /// Seen before streaming began; it works, but deserves a look.
   case warned(ErrorReport)
   /// Streaming ended; it is tried again after `retryAfter`.

@@ -177,9 +177,10 @@ final class WALPusher: Sendable {
       return try waitForStores(shipment, cancellation)
     }
     if try place.shipper.isStored(shipment, readingFrom: file.path) { return try landed(segment, place.size) }
-    let index = try decode(segment, file, place)
-    if try !placeDirectly(shipment, file, index, place, cancellation) {
-      try DurableFile.replace(place.landing.indexPath(segment, place.size), with: index.encoded())
+    if try !placeDirectly(shipment, file, place, cancellation) {
+      let index = SegmentIndex(segment, place.size, place.lineage.systemIdentifier)
+      try LandedBytes([file.path], 0..<Int64(place.size.bytes)).forEachPiece { try index.feed($0) }
+      try DurableFile.replace(place.landing.indexPath(segment, place.size), with: index.take().encoded())
       try copy(file.path, to: place.landing.landedPath(segment, place.size), count: Int64(place.size.bytes))
       queue.add(shipment)
       try landed(segment, place.size)
@@ -200,7 +201,7 @@ final class WALPusher: Sendable {
       return try waitForStores(shipment, cancellation)
     }
     let isStored = try place.shipper.isStored(shipment, readingFrom: file.path)
-    if try isStored || placeDirectly(shipment, file, nil, place, cancellation) {
+    if try isStored || placeDirectly(shipment, file, place, cancellation) {
       state.withLock { _ = $0.histories.insert(timeline) }
       return
     }
@@ -244,7 +245,6 @@ final class WALPusher: Sendable {
     if end == start { return }
     let shipment = Shipment.slice(segment, first: start, end: end)
     if try place.shipper.isStored(shipment, readingFrom: file.path) { return }
-    if try placeDirectly(shipment, file, nil, place, cancellation) { return }
     try copy(file.path, to: place.landing.tailPath(segment, place.size), count: Int64(end - start))
     queue.add(shipment)
     try waitForStores(shipment, cancellation)
@@ -283,13 +283,13 @@ final class WALPusher: Sendable {
   /// Puts it into every store at once where all are on disks of this host: nothing is gained by landing it first.
   /// - Returns: False where it has to go through the landing directory.
   private func placeDirectly(
-    _ shipment: Shipment, _ file: PushedFile, _ index: WALIndex?, _ place: Place, _ cancellation: Cancellation
+    _ shipment: Shipment, _ file: PushedFile, _ place: Place, _ cancellation: Cancellation
   ) throws -> Bool {
     guard repository.stores.allSatisfy({ $0.objects is PosixStore }) else { return false }
     // What waits for a store goes first: a history before its segments, and what a store refused is not tried for each.
     if queue.look({ !$0.items.isEmpty }) { return false }
     do {
-      try place.shipper.put(shipment, readingFrom: file.path, index: index, cancellation)
+      try place.shipper.put(shipment, readingFrom: file.path, cancellation)
       return true
     } catch let error as WALArchivingError {
       throw error
@@ -316,14 +316,6 @@ final class WALPusher: Sendable {
       guard ContinuousClock.now < deadline else { throw WALArchivingError.pushNotStored(cause: error) }
       changed.wait(after: before, for: .seconds(1))
     }
-  }
-
-  private func decode(_ segment: WALSegment, _ file: PushedFile, _ place: Place) throws -> WALIndex {
-    var decoder = WALRecordDecoder(
-      from: WALPosition(timeline: segment.timeline, lsn: segment.start(size: place.size)), segmentSize: place.size,
-      systemIdentifier: place.lineage.systemIdentifier)
-    try LandedBytes([file.path], 0..<Int64(place.size.bytes)).forEachPiece { try decoder.feed($0) }
-    return decoder.takeIndex()
   }
 
   /// Durable on return, under its name only when it is whole.

@@ -21,6 +21,7 @@ final class WALReceiver {
   private let lineage: Lineage
   private let size: WALSegmentSize
   private let landing: LandingDirectory
+  private let space: LandingSpace
   private let queue: ShippingQueue
   private let state: ReceiverState
   private let observe: @Sendable (WALEvent) -> Void
@@ -38,12 +39,13 @@ final class WALReceiver {
   ///   - sliceEnd: How far slices of it are cut already.
   init(
     options: WALArchiver.Options, lineage: Lineage, position: LandingDirectory.Position, sliceEnd: LSN,
-    landing: LandingDirectory, queue: ShippingQueue, state: ReceiverState,
+    landing: LandingDirectory, space: LandingSpace, queue: ShippingQueue, state: ReceiverState,
     observe: @escaping @Sendable (WALEvent) -> Void
   ) throws {
     self.options = options
     self.lineage = lineage
     self.landing = landing
+    self.space = space
     self.queue = queue
     self.state = state
     self.observe = observe
@@ -81,6 +83,7 @@ final class WALReceiver {
     while true {
       try cancellation.check()
       state.heartbeat.beat()
+      if try space.isFull() { try waitForSpace(stream, cancellation) }
       let message = try stream.next(timeout: untilStatus) { try take($0) }
       guard let message else {
         try status(stream)
@@ -97,6 +100,23 @@ final class WALReceiver {
       if let end = received.end { return end }
       if received.bytes > 0 || received.wantsReply || untilStatus == .zero { try status(stream) }
     }
+  }
+
+  /// Takes nothing more and acknowledges nothing more, but keeps what is here and the connection.
+  private func waitForSpace(_ stream: WALStream, _ cancellation: Cancellation) throws {
+    state.change { $0.phase = "full" }
+    observe(.landingFull(landing.path))
+    while try space.isFull() {
+      try cancellation.check()
+      state.heartbeat.beat()
+      try status(stream)
+      if options.dropsSlot, let reason = ServerDisk.endangered(options, cancellation) {
+        throw SlotAbandoned(reason: reason)
+      }
+      try cancellation.sleep(.seconds(1))
+    }
+    observe(.landingHasRoom)
+    state.change { $0.phase = "streaming" }
   }
 
   private struct Received {

@@ -72,10 +72,8 @@ final class WALShipper: Sendable {
   }
 
   /// Puts what lies outside the landing directory into every store.
-  func put(
-    _ shipment: Shipment, readingFrom path: String, index: WALIndex?, _ cancellation: Cancellation
-  ) throws {
-    let item = ShippingQueue.Item(shipment: shipment, index: index, pending: [])
+  func put(_ shipment: Shipment, readingFrom path: String, _ cancellation: Cancellation) throws {
+    let item = ShippingQueue.Item(shipment: shipment, index: nil, pending: [])
     let load = ShipmentBytes(item, SealedBuffer(capacity: 1 << 20))
     load.plain = try bytes(of: shipment, at: path)
     for store in repository.stores { try put(shipment, load, in: store, cancellation) }
@@ -167,9 +165,24 @@ final class WALShipper: Sendable {
   /// Seals once: a store that gets the object later gets the bytes the others have.
   private func seal(_ shipment: Shipment, _ kind: ObjectKind, _ name: ObjectName, _ load: ShipmentBytes) throws {
     if try takeSealed(kind, name, load) { return }
-    let index = try load.index ?? makeIndex(shipment)
     let plain = try load.plain ?? landedBytes(shipment)
-    try repository.sealWAL(kind, name, index: index, into: load.buffer) { try plain.forEachPiece($0) }
+    if load.index == nil, case .segment(let segment) = shipment {
+      let index = SegmentIndex(segment, size, systemIdentifier)
+      if let known = try landing.index(of: segment, size) {
+        try repository.sealWAL(kind, name, index: known, into: load.buffer) { try plain.forEachPiece($0) }
+      } else {
+        // Read once: what is sealed is what is decoded.
+        try repository.sealWAL(kind, name, index: index.take(), into: load.buffer) { append in
+          try plain.forEachPiece {
+            try index.feed($0)
+            try append($0)
+          }
+        }
+      }
+    } else {
+      let index = try load.index ?? makeIndex(shipment)
+      try repository.sealWAL(kind, name, index: index, into: load.buffer) { try plain.forEachPiece($0) }
+    }
     load.sealed = ()
   }
 
@@ -212,25 +225,16 @@ final class WALShipper: Sendable {
     guard offset == plain.count else { throw differs }
   }
 
-  /// The index that the receiver left beside a segment; made again where it is gone, and for slices of earlier runs.
+  /// The index of slices of earlier runs; that of a segment is made while it is sealed.
   private func makeIndex(_ shipment: Shipment) throws -> WALIndex? {
     switch shipment {
-    case .segment(let segment):
-      if let index = try landing.index(of: segment, size) { return index }
-      return try decode(segment, landedBytes(shipment))
     case .slice(let segment, let first, let end):
       let whole = Shipment.slice(segment, first: segment.start(size: size), end: end)
-      return try decode(segment, landedBytes(whole)).part(from: first, to: end)
-    case .history, .gap, .clock: return nil
+      let index = SegmentIndex(segment, size, systemIdentifier)
+      try landedBytes(whole).forEachPiece { try index.feed($0) }
+      return index.take().part(from: first, to: end)
+    case .segment, .history, .gap, .clock: return nil
     }
-  }
-
-  private func decode(_ segment: WALSegment, _ bytes: LandedBytes) throws -> WALIndex {
-    var decoder = WALRecordDecoder(
-      from: WALPosition(timeline: segment.timeline, lsn: segment.start(size: size)), segmentSize: size,
-      systemIdentifier: systemIdentifier)
-    try bytes.forEachPiece { try decoder.feed($0) }
-    return decoder.takeIndex()
   }
 
   /// Every store holds it: the landing directory need not.
@@ -265,4 +269,19 @@ private final class ShipmentBytes {
     index = item.index
     self.buffer = buffer
   }
+}
+
+/// The index of a segment, from its first byte on.
+final class SegmentIndex {
+  private var decoder: WALRecordDecoder
+
+  init(_ segment: WALSegment, _ size: WALSegmentSize, _ systemIdentifier: SystemIdentifier) {
+    decoder = WALRecordDecoder(
+      from: WALPosition(timeline: segment.timeline, lsn: segment.start(size: size)), segmentSize: size,
+      systemIdentifier: systemIdentifier)
+  }
+
+  /// - Throws: ``WALArchivingError/pageInvalid(_:_:)`` for a page that is not the one that belongs there.
+  func feed(_ bytes: UnsafeRawBufferPointer) throws { try decoder.feed(bytes) }
+  func take() -> WALIndex { decoder.takeIndex() }
 }

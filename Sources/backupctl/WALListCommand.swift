@@ -58,8 +58,13 @@ struct WALListCommand: ParsableCommand {
 struct WALGapsCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "gaps", abstract: "Where WAL is missing: no restore can pass a gap.",
-    discussion: "Reads the repository itself; the daemon need not run.", example: "backupctl wal gaps --cluster main")
+    discussion: """
+      Reads the repository itself; only for --acknowledge the daemon must run. A gap stays recorded for ever: no restore \
+      can pass it. A base backup taken behind it makes later instants restorable.
+      """, example: "backupctl wal gaps --cluster main")
 
+  @Flag(help: "Have the daemon take note that these are known: it no longer tells of them.")
+  var acknowledge = false
   @OptionGroup var options: StoredWALOptions
 
   func run() throws {
@@ -77,7 +82,11 @@ struct WALGapsCommand: ParsableCommand {
         ])
       }
     }
-    options.shared.show(.array(documents)) { table.rows.isEmpty ? "there are no gaps" : table.text() }
+    let acknowledged = acknowledge ? try options.shared.client().acknowledgeGaps(of: options.cluster) : []
+    options.shared.show(.array(documents)) {
+      ([table.rows.isEmpty ? "there are no gaps" : table.text()]
+        + acknowledged.map { "acknowledged: the missing WAL of cluster \($0) is known" }).joined(separator: "\n")
+    }
   }
 }
 

@@ -70,6 +70,10 @@ struct DaemonControl: ControlHandler {
   func jobs() async throws -> [JobSummary] { await runner.summaries() }
   func walStatus() async throws -> [WALStatus] { await runner.walStatus() }
 
+  func acknowledgeGaps(of cluster: ClusterID?, caller: Caller) async throws -> [ClusterID] {
+    try await runner.acknowledgeGaps(of: cluster)
+  }
+
   func pushWAL(_ path: String, of cluster: ClusterID, caller: Caller) async throws {
     do {
       try await runner.pushWAL(path, of: cluster)

@@ -24,7 +24,8 @@ enum JobTranslation {
           WALJob(
             id: job.id, cluster: job.cluster, connection: connection, slot: settings.slot,
             partialInterval: settings.partialInterval, streams: settings.streaming,
-            waitsForStores: settings.acknowledge == .stores))
+            waitsForStores: settings.acknowledge == .stores, isSynchronous: settings.synchronous,
+            dropsSlot: settings.onFull == .dropSlot, serverDirectory: cluster.dataDirectory))
       }
     }
     var retention: [ClusterID: ClusterRetention] = [:]

@@ -70,6 +70,7 @@ final class FakeDaemon: ControlHandler {
   func status() async throws -> DaemonStatus { Self.status }
   func jobs() async throws -> [JobSummary] { [Self.summary] }
   func walStatus() async throws -> [WALStatus] { [Self.wal] }
+  func acknowledgeGaps(of cluster: ClusterID?, caller: Caller) async throws -> [ClusterID] { [Self.wal.cluster] }
   func pushWAL(_ path: String, of cluster: ClusterID, caller: Caller) async throws {
     guard cluster == Self.wal.cluster else {
       throw ControlFailure(.noSuchCluster, ErrorReport(summary: "cannot archive WAL of cluster \"\(cluster)\""))

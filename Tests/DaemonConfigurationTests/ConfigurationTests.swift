@@ -47,7 +47,7 @@ enum Sample {
           local: {path: /backup/./local/, durability: required}
           other: {path: /mnt/other}
       jobs:
-        wal: {kind: wal, cluster: my-db, slot: mine, recovery-window: 7d, partial-interval: 2s, synchronous: false, streaming: false, acknowledge: stores}
+        wal: {kind: wal, cluster: my-db, slot: mine, recovery-window: 7d, partial-interval: 2s, synchronous: false, streaming: false, acknowledge: stores, on-full: drop-slot}
         nightly:
           kind: physical
           cluster: my-db
@@ -82,7 +82,7 @@ enum Sample {
       wal
         == WALSettings(
           slot: "mine", recoveryWindow: .seconds(604_800), partialInterval: .seconds(2), streaming: false,
-          acknowledge: .stores))
+          acknowledge: .stores, onFull: .dropSlot, synchronous: false))
     #expect(nightly.runs.schedule?.text == "0 2 * * mon-fri" && nightly.runs.timeZone.name == "Europe/Berlin")
     #expect(nightly.runs.missed == .skip && nightly.runs.deadline == .seconds(21600) && nightly.runs.retries == 0)
     #expect(nightly.keep == RetentionPolicy(spanSeconds: 2_592_000, count: 7))
@@ -108,7 +108,7 @@ enum Sample {
       wal
         == WALSettings(
           slot: "backupd_my_db", recoveryWindow: nil, partialInterval: .seconds(10), streaming: true,
-          acknowledge: .landing))
+          acknowledge: .landing, onFull: .wait, synchronous: false))
     #expect(
       job.runs.schedule == nil && job.keep == nil && job.runs.deadline == .seconds(86400) && job.rate == nil
         && !job.full)
@@ -286,7 +286,6 @@ enum Sample {
         Sample.wal("schedule: \"@daily\""),
         ["f:8:34: jobs.w.schedule: does not apply to jobs of kind wal, which run for as long as the daemon does"]
       ),
-      (Sample.wal("synchronous: true"), ["f:8:47: jobs.w.synchronous: true is not supported by this version"]),
       (Sample.wal("partial-interval: 100ms"), ["f:8:52: jobs.w.partial-interval: 100ms is not between 1s and 1h"]),
       (
         Sample.wal("slot: My-Slot"),
