@@ -10,8 +10,8 @@ import Synchronization
 /// Below the floor nothing more is taken from the server: what is here is kept, and the rest of the host, the daemon's own
 /// state before all, is not brought down by a full disk. The server keeps the WAL meanwhile.
 final class LandingSpace: Sendable {
-  /// A tenth of the disk, between these.
-  private static let floors: ClosedRange<Int64> = (64 << 20)...(1 << 30)
+  /// A tenth of the disk, at most this.
+  private static let highestFloor: Int64 = 1 << 30
 
   private struct State {
     var asked: ContinuousClock.Instant?
@@ -51,7 +51,7 @@ final class LandingSpace: Sendable {
     guard statvfs(path, &disk) == 0 else { throw FileError.last("look at the free space of", path) }
     let block = Int64(disk.f_frsize)
     let free = Int64(disk.f_bavail) * block
-    let floor = min(max(Int64(disk.f_blocks) * block / 10, Self.floors.lowerBound), Self.floors.upperBound)
+    let floor = min(Int64(disk.f_blocks) * block / 10, Self.highestFloor)
     return state.withLock { state in
       state.asked = .now
       state.free = free
