@@ -20,7 +20,9 @@ final class OpenSegment {
   private var scratch: [UInt8] = []
 
   /// Opens the file, or makes it. Its name is durable on return.
-  init(_ segment: WALSegment, size: WALSegmentSize, in landing: LandingDirectory) throws {
+  /// - Parameter filled: Gives it its whole length first, as zeros: each sync then writes data alone and no new length,
+  ///   which is what a commit waits for. How far it is ours, the mark says and never the length.
+  init(_ segment: WALSegment, size: WALSegmentSize, in landing: LandingDirectory, filled: Bool = false) throws {
     self.segment = segment
     self.size = size
     self.landing = landing
@@ -28,8 +30,20 @@ final class OpenSegment {
     file = try Descriptor(opening: landing.openPath(segment, size), O_RDWR | O_CREAT)
     // What lies behind may be anything after a power loss; it comes again.
     try file.truncate(to: Int64(acknowledgedBefore))
+    if filled { try Self.fill(file, from: Int64(acknowledgedBefore), to: Int64(size.bytes)) }
     mark = try Descriptor(opening: landing.markPath(segment, size), O_WRONLY | O_CREAT)
     try DurableFile.syncDirectory(landing.path)
+  }
+
+  private static func fill(_ file: borrowing Descriptor, from begin: Int64, to end: Int64) throws {
+    let zeros = [UInt8](repeating: 0, count: 256 << 10)
+    var position = begin
+    while position < end {
+      let count = Int(min(Int64(zeros.count), end - position))
+      try zeros.withUnsafeBytes { try file.writeAll(UnsafeRawBufferPointer(rebasing: $0[..<count]), at: position) }
+      position += Int64(count)
+    }
+    try file.syncData()
   }
 
   var start: LSN { segment.start(size: size) }

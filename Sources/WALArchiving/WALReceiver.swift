@@ -51,7 +51,7 @@ final class WALReceiver {
     self.observe = observe
     self.position = position
     size = position.segmentSize
-    open = try OpenSegment(position.segment, size: size, in: landing)
+    open = try OpenSegment(position.segment, size: size, in: landing, filled: options.isSynchronous)
     decoder = Self.decoder(position)
     index = WALIndex(timeline: position.timeline, first: position.open, end: position.open)
     queue.begin(position.segment, size: size, sliceEnd: sliceEnd)
@@ -197,7 +197,7 @@ final class WALReceiver {
   }
 
   private func beginSegment() throws {
-    open = try OpenSegment(position.segment, size: size, in: landing)
+    open = try OpenSegment(position.segment, size: size, in: landing, filled: options.isSynchronous)
     index = WALIndex(timeline: position.timeline, first: position.open, end: position.open)
     queue.begin(position.segment, size: size, sliceEnd: position.open)
   }
@@ -217,7 +217,7 @@ final class WALReceiver {
     decoder = Self.decoder(position)
     index = WALIndex(timeline: position.timeline, first: position.open, end: position.open)
     let sliceEnd = queue.look { $0.open?.sliceEnd } ?? position.open
-    open = try OpenSegment(position.segment, size: size, in: landing)
+    open = try OpenSegment(position.segment, size: size, in: landing, filled: options.isSynchronous)
     queue.begin(position.segment, size: size, sliceEnd: sliceEnd)
   }
 

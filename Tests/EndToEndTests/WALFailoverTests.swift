@@ -80,9 +80,18 @@ struct SynchronousTests {
           try Poll.until(.seconds(30), "the server to wait for it") {
             try server.psql("select sync_state from pg_stat_replication") == "sync"
           }
-          for number in 1...60 {
+          for number in 1...30 {
             try server.psql("insert into kept values (\(number))")
             told.append(number)
+          }
+          try daemon.kill()
+        }
+        try site.withDaemon { _ in
+          // What was open is taken up again, and the segment after it begun.
+          for number in 31...60 {
+            try server.psql("insert into kept values (\(number))")
+            told.append(number)
+            if number == 40 { try server.psql("select pg_switch_wal()") }
           }
           // Its disk is gone at this moment; the daemon ships what it holds.
           try server.crash()
