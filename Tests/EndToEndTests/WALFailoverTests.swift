@@ -55,7 +55,7 @@ import Testing
 }
 
 /// Where temporary files lie.
-private enum TemporaryDisk {
+enum TemporaryDisk {
   static let isVolatile =
     (try? Program.succeed("stat", ["-f", "-c", "%T", FileManager.default.temporaryDirectory.path]))?.contains("tmpfs")
     == true
