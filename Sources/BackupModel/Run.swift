@@ -126,7 +126,7 @@ public struct WALStatus: Sendable, Hashable, Codable {
   public var systemIdentifier: SystemIdentifier?
   public var timeline: TimelineID?
   public var slot: String
-  /// `streaming`, `connecting`, `waiting` or `stopped`.
+  /// `streaming`, `connecting`, `waiting`, `full`, `archiving` or `stopped`.
   public var state: String
   public var receivedLSN: LSN?
   /// Durable in the landing file, and acknowledged to the server.
@@ -137,6 +137,12 @@ public struct WALStatus: Sendable, Hashable, Codable {
   public var stores: [Store]
   /// Full segments landed and not yet in every required store.
   public var queuedSegments: Int
+  /// Received in the last seconds; nil at first.
+  public var bytesPerSecond: Double?
+  /// Whether the server's commits wait for this job now; nil where it is not synchronous, or the server does not say.
+  public var commitsWait: Bool?
+  /// Whether a server that is lost takes no commit along: they wait, and the daemon is on another host. Nil as before.
+  public var losesNothing: Bool?
   public var error: ErrorReport?
 
   public init(cluster: ClusterID, slot: String, state: String) {

@@ -106,7 +106,7 @@ public enum ControlInterface {
       timeline: ?int,
       # The replication slot.
       slot: string,
-      # streaming, connecting, waiting, archiving or stopped.
+      # streaming, connecting, waiting, full, archiving or stopped.
       state: string,
       receivedLSN: ?string,
       # Durable with the daemon, and acknowledged to the server.
@@ -117,6 +117,12 @@ public enum ControlInterface {
       stores: []WALStore,
       # Full segments that are not yet in every required store.
       queuedSegments: int,
+      # Received in the last seconds.
+      bytesPerSecond: ?float,
+      # Of a synchronous job: the server's commits wait for it now.
+      commitsWait: ?bool,
+      # Commits wait, and the daemon is not on the server's host: a lost server takes none along.
+      losesNothing: ?bool,
       error: ?ErrorReport
     )
 

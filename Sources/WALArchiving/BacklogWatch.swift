@@ -11,11 +11,16 @@ internal import Postgres
 final class BacklogWatch: Sendable {
   private let options: WALArchiver.Options
   private let space: LandingSpace
+  private let state: ReceiverState
   private let observe: @Sendable (WALEvent) -> Void
 
-  init(_ options: WALArchiver.Options, space: LandingSpace, observe: @escaping @Sendable (WALEvent) -> Void) {
+  init(
+    _ options: WALArchiver.Options, space: LandingSpace, state: ReceiverState,
+    observe: @escaping @Sendable (WALEvent) -> Void
+  ) {
     self.options = options
     self.space = space
+    self.state = state
     self.observe = observe
   }
 
@@ -24,14 +29,28 @@ final class BacklogWatch: Sendable {
     var landing = SpaceForecast()
     var server = SpaceForecast()
     let begin = ContinuousClock.now
+    // The first look comes soon: whoever starts the daemon asks.
+    var pause = min(options.watchInterval, .seconds(2))
+    var last: (received: LSN, at: Duration)?
     while true {
-      try cancellation.sleep(options.watchInterval)
+      try cancellation.sleep(pause)
+      pause = options.watchInterval
       let now = ContinuousClock.now - begin
+      let received = state.look().received
+      if let received, let last, received >= last.received {
+        let rate = Double(received - last.received) / (now - last.at).secondsValue
+        state.change { $0.bytesPerSecond = rate }
+      }
+      last = received.map { ($0, now) }
       observe(.landingForecast(landing.timeLeft(free: try space.free(), at: now)))
       // Whether the server answers at all is for the receiver to tell.
-      guard options.streams, let backlog = try? ServerDisk.backlog(options, cancellation) else { continue }
-      let left = backlog.safe ?? ServerDisk.free(options)
-      observe(.serverForecast(left.flatMap { server.timeLeft(free: $0, at: now) }, backlog))
+      guard options.streams, let answer = try? ServerDisk.ask(options, cancellation) else { continue }
+      state.change {
+        $0.commitsWait = answer.commitsWait
+        $0.losesNothing = answer.commitsWait.map { $0 && !answer.isHere }
+      }
+      let left = answer.backlog.safe ?? ServerDisk.free(options)
+      observe(.serverForecast(left.flatMap { server.timeLeft(free: $0, at: now) }, answer.backlog))
     }
   }
 }
@@ -41,19 +60,31 @@ enum ServerDisk {
   /// Below it a server's disk is as good as full: the next checkpoint may need as much.
   private static let floor: Int64 = 512 << 20
 
+  struct Answer {
+    var backlog: SlotBacklog
+    /// Nil where the job is not synchronous, or the role may not see it.
+    var commitsWait: Bool?
+    /// Whether the server is on this host.
+    var isHere: Bool
+  }
+
   /// - Throws: `PostgresError`.
-  static func backlog(_ options: WALArchiver.Options, _ cancellation: Cancellation) throws -> SlotBacklog {
+  static func ask(_ options: WALArchiver.Options, _ cancellation: Cancellation) throws -> Answer {
     let connection = try Connection(options.connection, applicationName: options.slot, cancellation: cancellation)
     defer { connection.close() }
+    // "quorum" is not enough: another standby may have answered for it.
     let row = try connection.query(
       """
       SELECT pg_wal_lsn_diff(CASE WHEN pg_is_in_recovery() THEN pg_last_wal_receive_lsn()
-          ELSE pg_current_wal_lsn() END, restart_lsn)::bigint AS retained, safe_wal_size
+          ELSE pg_current_wal_lsn() END, restart_lsn)::bigint AS retained, safe_wal_size,
+          (SELECT sync_state FROM pg_stat_replication WHERE pid = active_pid) AS state,
+          coalesce(inet_client_addr() = inet_server_addr(), true) AS here
         FROM pg_replication_slots WHERE slot_name = $1
       """, [options.slot])
-    return SlotBacklog(
-      retained: row[0, "retained"].flatMap { UInt64($0) } ?? 0,
-      safe: row[0, "safe_wal_size"].flatMap { Int64($0) })
+    return Answer(
+      backlog: SlotBacklog(
+        retained: row[0, "retained"].flatMap { UInt64($0) } ?? 0, safe: row[0, "safe_wal_size"].flatMap { Int64($0) }),
+      commitsWait: options.isSynchronous ? row[0, "state"].map { $0 == "sync" } : nil, isHere: row[0, "here"] != "f")
   }
 
   /// Bytes above the floor on the disk of `pg_wal`; nil where that is not on this host, or not known.

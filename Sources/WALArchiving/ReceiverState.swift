@@ -14,6 +14,9 @@ final class ReceiverState: Sendable {
     var flushed: LSN?
     var serverEnd: LSN?
     var lastMessage: Timestamp?
+    var bytesPerSecond: Double?
+    var commitsWait: Bool?
+    var losesNothing: Bool?
     var error: ErrorReport?
   }
   private let values = Mutex(Values())

@@ -154,8 +154,9 @@ public final class WALArchiver: Sendable {
     ]
     for _ in 0..<max(1, options.lanes) { bodies.append { try self.waitForShipper(cancellation).run(cancellation) } }
     if options.slotLifetime == .permanent {
-      for _ in 0..<max(1, options.lanes) { bodies.append { try self.pusher.run(cancellation) } }
-      let watch = BacklogWatch(options, space: space, observe: observe)
+      // More of them than there are cores for long: each waits a good part of its time for a disk.
+      for _ in 0..<max(1, 2 * options.lanes) { bodies.append { try self.pusher.run(cancellation) } }
+      let watch = BacklogWatch(options, space: space, state: state, observe: observe)
       bodies.append { try watch.run(cancellation) }
     }
     try runTogether(cancellation, label: "wal.\(options.cluster)", bodies)
@@ -254,6 +255,9 @@ public final class WALArchiver: Sendable {
     status.serverLSN = receiver.serverEnd
     status.lastMessage = receiver.lastMessage
     status.error = receiver.error
+    status.bytesPerSecond = receiver.bytesPerSecond
+    status.commitsWait = receiver.commitsWait
+    status.losesNothing = receiver.losesNothing
     let names = queue.stores
     queue.look { queue in
       status.stores = names.map {

@@ -39,7 +39,8 @@ enum WALStatusText {
       if let value { lines.append("  \(name.padded(to: 9))  \(value)") }
     }
     add("server", wal.serverLSN.map { "\($0)" + (wal.timeline.map { ", timeline \($0)" } ?? "") })
-    add("received", wal.receivedLSN?.description)
+    let rate = wal.bytesPerSecond.map { ", \(ByteCount(UInt64(max(0, $0)))) a second" } ?? ""
+    add("received", wal.receivedLSN.map { "\($0)\(rate)" })
     add("flushed", wal.flushedLSN.map { [$0.description, lag(wal)].compactMap { $0 }.joined(separator: ", ") })
     for store in wal.stores {
       let lag = store.lagSeconds.map { ", \(DurationText.format(.microseconds(Int64($0 * 1e6)))) behind" } ?? ""
@@ -47,9 +48,18 @@ enum WALStatusText {
     }
     add("slot", wal.slot)
     add("queued", wal.queuedSegments > 0 ? "\(wal.queuedSegments) segments" : nil)
+    add("commits", commits(wal))
     add("heard", wal.lastMessage.map { LocalTime.relative($0) })
     if let error = wal.error { lines.append(ErrorOutput.labelled("ERROR", error.description)) }
     return lines.joined(separator: "\n")
+  }
+
+  private static func commits(_ wal: WALStatus) -> String? {
+    guard let waits = wal.commitsWait else { return nil }
+    if !waits { return "do not wait, although the job is synchronous".styled(.warning) }
+    return wal.losesNothing == true
+      ? "wait for this job: a lost server takes none along"
+      : "wait for this job, which is on the server's own host: both can be lost at once"
   }
 
   private static func state(_ wal: WALStatus) -> String {

@@ -46,7 +46,11 @@ private struct Chaos {
           try site.backup()
         }
         try Program.running("/bin/bash", ["-c", chaos.client], as: .postgres) { _ in
-          for _ in 0..<rounds where deadline.map({ ContinuousClock.now < $0 }) ?? true { try chaos.round() }
+          var left = rounds
+          while left > 0, deadline.map({ ContinuousClock.now < $0 }) ?? true {
+            try chaos.round()
+            left -= 1
+          }
         }
         try chaos.expectAll(version: version)
       }

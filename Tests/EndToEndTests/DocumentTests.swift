@@ -106,6 +106,6 @@ import Testing
   ]
   private static let wal: Set = [
     "cluster", "systemIdentifier", "timeline", "slot", "state", "receivedLSN", "flushedLSN", "serverLSN", "lastMessage",
-    "stores", "queuedSegments", "error",
+    "stores", "queuedSegments", "bytesPerSecond", "commitsWait", "losesNothing", "error",
   ]
 }

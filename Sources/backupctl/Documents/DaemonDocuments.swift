@@ -45,7 +45,8 @@ extension WALStatus: JSONConvertible {
     .fields([
       "cluster": cluster, "systemIdentifier": systemIdentifier, "timeline": timeline, "slot": slot, "state": state,
       "receivedLSN": receivedLSN, "flushedLSN": flushedLSN, "serverLSN": serverLSN, "lastMessage": lastMessage,
-      "stores": stores, "queuedSegments": queuedSegments, "error": error,
+      "stores": stores, "queuedSegments": queuedSegments, "bytesPerSecond": bytesPerSecond, "commitsWait": commitsWait,
+      "losesNothing": losesNothing, "error": error,
     ])
   }
 }
