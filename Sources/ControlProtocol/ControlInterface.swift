@@ -10,8 +10,8 @@ public enum ControlInterface {
     # Controls backupd, the backup daemon for PostgreSQL.
     #
     # Reading is for everyone who can connect. RunJob, CancelRun, Reload, AcknowledgeGaps and PushWAL are for root, the
-    # daemon's user and members of the configured admin group. Times are RFC 3339 in UTC, LSNs as PostgreSQL prints them, sizes bytes. Fields may
-    # be added; a reader skips those it does not know.
+    # daemon's user and members of the configured admin group. Times are RFC 3339 in UTC, LSNs as PostgreSQL prints them,
+    # sizes bytes. Fields may be added; a reader skips those it does not know.
     interface io.backupd.Control
 
     # What an error says to a person.

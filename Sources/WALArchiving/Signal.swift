@@ -1,4 +1,5 @@
 internal import BackupModel
+internal import BlockingWork
 
 #if canImport(Glibc)
   import Glibc
@@ -55,6 +56,24 @@ final class Signal: @unchecked Sendable {
     defer { pthread_mutex_unlock(mutex) }
     while count == value {
       if pthread_cond_timedwait(changed, mutex, &deadline) == ETIMEDOUT { return }
+    }
+  }
+
+  /// Returns once `condition` has a value, asked again at each raise; nil when the time is over.
+  /// - Throws: `CancellationError`, what `condition` throws.
+  func wait<Value>(
+    _ cancellation: Cancellation, _ timeout: Duration = .seconds(1 << 40), for condition: () throws -> Value?
+  ) throws -> Value? {
+    let handler = cancellation.addHandler { self.raise() }
+    defer { cancellation.removeHandler(handler) }
+    let deadline = ContinuousClock.now + timeout
+    while true {
+      try cancellation.check()
+      let before = value
+      if let found = try condition() { return found }
+      let left = deadline - .now
+      if left <= .zero { return nil }
+      wait(after: before, for: left)
     }
   }
 }

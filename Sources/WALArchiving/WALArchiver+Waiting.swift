@@ -8,7 +8,7 @@ extension WALArchiver {
   /// - Returns: From where on WAL is held without a hole: a backup that starts behind it can be restored.
   /// - Throws: ``WALArchivingError/notStreaming(_:cause:)`` when the time is over, `CancellationError`.
   public func waitUntilStreaming(cancellation: Cancellation, timeout: Duration) throws -> WALPosition {
-    let found = try wait(cancellation, timeout) { () -> WALPosition? in
+    let found = try queue.changed.wait(cancellation, timeout) { () -> WALPosition? in
       let values = self.state.look()
       return values.phase == "streaming" ? values.heldFrom : nil
     }
@@ -25,7 +25,7 @@ extension WALArchiver {
     queue.change { $0.wanted = max($0.wanted ?? position.lsn, position.lsn) }
     defer { queue.change { if let wanted = $0.wanted, wanted <= position.lsn { $0.wanted = nil } } }
     let required = repository.stores.filter { $0.durability == .required }.map(\.id)
-    let done = try wait(cancellation, timeout) { () -> Bool? in
+    let done = try queue.changed.wait(cancellation, timeout) { () -> Bool? in
       self.queue.look { queue in
         required.allSatisfy { queue.stores[$0]?.durable.map { $0 >= position.lsn } ?? false } ? true : nil
       }
@@ -51,23 +51,6 @@ extension WALArchiver {
       guard reached >= end else {
         throw WALArchivingError.walLost(first: WALPosition(timeline: start.timeline, lsn: reached), end: end)
       }
-    }
-  }
-
-  private func wait<Value: Sendable>(
-    _ cancellation: Cancellation, _ timeout: Duration, for condition: () throws -> Value?
-  ) throws -> Value? {
-    let changed = queue.changed
-    let handler = cancellation.addHandler { changed.raise() }
-    defer { cancellation.removeHandler(handler) }
-    let deadline = ContinuousClock.now + timeout
-    while true {
-      try cancellation.check()
-      let before = changed.value
-      if let value = try condition() { return value }
-      let left = deadline - .now
-      if left <= .zero { return nil }
-      changed.wait(after: before, for: left)
     }
   }
 }

@@ -164,15 +164,9 @@ public final class WALArchiver: Sendable {
 
   /// Lanes have something to do once it is known whose WAL this is.
   private func waitForShipper(_ cancellation: Cancellation) throws -> WALShipper {
-    let changed = queue.changed
-    let handler = cancellation.addHandler { changed.raise() }
-    defer { cancellation.removeHandler(handler) }
-    while true {
-      try cancellation.check()
-      let before = changed.value
-      if let found = shipper.withLock({ $0 }) ?? pushPlace.shipper { return found }
-      changed.wait(after: before, for: .seconds(3600))
-    }
+    let found = try queue.changed.wait(cancellation) { shipper.withLock { $0 } ?? pushPlace.shipper }
+    guard let found else { preconditionFailure("waited for ever, and no longer") }
+    return found
   }
 
   /// Where nothing is streamed: ships what was landed before, until cancelled.

@@ -36,8 +36,8 @@ final class WALPusher: Sendable {
     var ready: [String: PushedFile.Identity] = [:]
     var working: Set<String> = []
     var wanted: [PushedFile] = []
-    /// Timelines whose history every store is known to hold.
-    var histories: Set<TimelineID> = [TimelineID(1)]
+    /// Histories that every store is known to hold.
+    var histories: Set<ObjectName> = []
   }
   private let state = Mutex(State())
   private let repository: Repository
@@ -159,21 +159,16 @@ final class WALPusher: Sendable {
 
   /// - Throws: ``WALArchivingError/foreignSystemIdentifier(_:expected:found:)`` and its like.
   private func waitForPlace(_ header: SegmentHeader, _ cancellation: Cancellation) throws -> Place {
-    let deadline = ContinuousClock.now + Self.startPatience
-    while true {
-      try cancellation.check()
-      let before = changed.value
-      if let place = try place(header.systemIdentifier, header.size) { return place }
-      guard ContinuousClock.now < deadline else { throw WALArchivingError.notArchiving }
-      changed.wait(after: before, for: .seconds(1))
-    }
+    let found = try changed.wait(cancellation, Self.startPatience) { try place(header.systemIdentifier, header.size) }
+    guard let found else { throw WALArchivingError.notArchiving }
+    return found
   }
 
   private func takeSegment(
     _ segment: WALSegment, _ file: PushedFile, _ place: Place, _ cancellation: Cancellation
   ) throws {
     let shipment = Shipment.segment(segment)
-    if try isHeld(shipment, at: [place.landing.landedPath(segment, place.size)], file, place) {
+    if try isHeld(shipment, at: place.landing.landedPath(segment, place.size), file) {
       return try waitForStores(shipment, cancellation)
     }
     if try place.shipper.isStored(shipment, readingFrom: file.path) { return try landed(segment, place.size) }
@@ -193,16 +188,16 @@ final class WALPusher: Sendable {
   private func takeHistory(
     _ timeline: TimelineID, _ file: PushedFile, _ known: Place?, _ cancellation: Cancellation
   ) throws {
-    guard let place = try known ?? historyPlace(file, cancellation) else { return }
+    let place = try known ?? historyPlace(file, cancellation)
     let text = String(decoding: try DurableFile.read(file.path, limit: 1 << 20), as: UTF8.self)
     _ = try TimelineHistory(timeline: timeline, text: text)
     let shipment = Shipment.history(timeline)
-    if try isHeld(shipment, at: [place.landing.historyPath(timeline)], file, place) {
+    if try isHeld(shipment, at: place.landing.historyPath(timeline), file) {
       return try waitForStores(shipment, cancellation)
     }
     let isStored = try place.shipper.isStored(shipment, readingFrom: file.path)
     if try isStored || placeDirectly(shipment, file, place, cancellation) {
-      state.withLock { _ = $0.histories.insert(timeline) }
+      state.withLock { _ = $0.histories.insert(place.lineage.history(timeline)) }
       return
     }
     try DurableFile.replace(place.landing.historyPath(timeline), with: Array(text.utf8))
@@ -211,7 +206,7 @@ final class WALPusher: Sendable {
   }
 
   /// A history file does not say whose it is: the segments beside it do.
-  private func historyPlace(_ file: PushedFile, _ cancellation: Cancellation) throws -> Place? {
+  private func historyPlace(_ file: PushedFile, _ cancellation: Cancellation) throws -> Place {
     let names = try DurableFile.names(in: file.directory).filter { $0.utf8.count == 24 }.sorted(by: >)
     for name in names {
       guard let header = try? SegmentHeader(readingFrom: file.directory + "/" + name) else { continue }
@@ -224,14 +219,15 @@ final class WALPusher: Sendable {
   private func requireHistory(
     _ timeline: TimelineID, in directory: String, _ place: Place, _ cancellation: Cancellation
   ) throws {
-    if state.withLock({ $0.histories.contains(timeline) }) { return }
+    let history = place.lineage.history(timeline)
+    if timeline.value == 1 || state.withLock({ $0.histories.contains(history) }) { return }
     let file = try PushedFile(directory + "/" + timeline.historyFileName)
     if DurableFile.exists(file.path) { return try takeHistory(timeline, file, place, cancellation) }
-    for store in repository.stores where try store.objects.size(of: place.lineage.history(timeline)) == nil {
+    for store in repository.stores where try store.objects.size(of: history) == nil {
       throw WALArchivingError.pushedFileInvalid(
         path: file.path, reason: "It is missing, and store \"\(store.id)\" does not hold it either.")
     }
-    state.withLock { _ = $0.histories.insert(timeline) }
+    state.withLock { _ = $0.histories.insert(history) }
   }
 
   /// What the server had of a segment when it left the timeline. Where that was, the next timeline's history says.
@@ -265,8 +261,8 @@ final class WALPusher: Sendable {
   // MARK: Where it goes
 
   /// Whether it lies in the landing directory already, with the same content.
-  private func isHeld(_ shipment: Shipment, at paths: [String], _ file: PushedFile, _ place: Place) throws -> Bool {
-    guard let path = paths.first(where: { DurableFile.exists($0) }) else { return false }
+  private func isHeld(_ shipment: Shipment, at path: String, _ file: PushedFile) throws -> Bool {
+    guard DurableFile.exists(path) else { return false }
     do {
       let held = try DurableFile.read(path, limit: 2 << 30)
       guard held == (try DurableFile.read(file.path, limit: 2 << 30)) else {
@@ -302,20 +298,11 @@ final class WALPusher: Sendable {
 
   private func waitForStores(_ shipment: Shipment, _ cancellation: Cancellation) throws {
     guard waitsForStores else { return }
-    let deadline = ContinuousClock.now + Self.storePatience
-    while true {
-      try cancellation.check()
-      let before = changed.value
-      let (isWaiting, error) = queue.look { queue in
-        (
-          queue.items.contains { $0.shipment == shipment },
-          queue.stores.values.compactMap(\.error).first
-        )
-      }
-      if !isWaiting { return }
-      guard ContinuousClock.now < deadline else { throw WALArchivingError.pushNotStored(cause: error) }
-      changed.wait(after: before, for: .seconds(1))
+    let isDone = try changed.wait(cancellation, Self.storePatience) {
+      queue.look { queue in queue.items.contains { $0.shipment == shipment } ? nil : true }
     }
+    if isDone == true { return }
+    throw WALArchivingError.pushNotStored(cause: queue.look { $0.stores.values.compactMap(\.error).first })
   }
 
   /// Durable on return, under its name only when it is whole.

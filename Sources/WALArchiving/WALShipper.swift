@@ -166,22 +166,18 @@ final class WALShipper: Sendable {
   private func seal(_ shipment: Shipment, _ kind: ObjectKind, _ name: ObjectName, _ load: ShipmentBytes) throws {
     if try takeSealed(kind, name, load) { return }
     let plain = try load.plain ?? landedBytes(shipment)
-    if load.index == nil, case .segment(let segment) = shipment {
+    let known = try load.index ?? makeIndex(shipment)
+    if known == nil, case .segment(let segment) = shipment {
+      // Read once: what is sealed is what is decoded.
       let index = SegmentIndex(segment, size, systemIdentifier)
-      if let known = try landing.index(of: segment, size) {
-        try repository.sealWAL(kind, name, index: known, into: load.buffer) { try plain.forEachPiece($0) }
-      } else {
-        // Read once: what is sealed is what is decoded.
-        try repository.sealWAL(kind, name, index: index.take(), into: load.buffer) { append in
-          try plain.forEachPiece {
-            try index.feed($0)
-            try append($0)
-          }
+      try repository.sealWAL(kind, name, index: index.take(), into: load.buffer) { append in
+        try plain.forEachPiece {
+          try index.feed($0)
+          try append($0)
         }
       }
     } else {
-      let index = try load.index ?? makeIndex(shipment)
-      try repository.sealWAL(kind, name, index: index, into: load.buffer) { try plain.forEachPiece($0) }
+      try repository.sealWAL(kind, name, index: known, into: load.buffer) { try plain.forEachPiece($0) }
     }
     load.sealed = ()
   }
@@ -225,7 +221,7 @@ final class WALShipper: Sendable {
     guard offset == plain.count else { throw differs }
   }
 
-  /// The index of slices of earlier runs; that of a segment is made while it is sealed.
+  /// The index that was left beside a segment, and that of slices of earlier runs.
   private func makeIndex(_ shipment: Shipment) throws -> WALIndex? {
     switch shipment {
     case .slice(let segment, let first, let end):
@@ -233,7 +229,8 @@ final class WALShipper: Sendable {
       let index = SegmentIndex(segment, size, systemIdentifier)
       try landedBytes(whole).forEachPiece { try index.feed($0) }
       return index.take().part(from: first, to: end)
-    case .segment, .history, .gap, .clock: return nil
+    case .segment(let segment): return try landing.index(of: segment, size)
+    case .history, .gap, .clock: return nil
     }
   }
 
