@@ -16,10 +16,6 @@
 #   BARMAN         the barman to use, instead of the one that install-peers.sh installs
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
-. "$repo_root/scripts/throwaway-postgres.sh"
-. "$repo_root/Benchmarks/measure.sh"
-. "$repo_root/Benchmarks/report.sh"
-: "${BACKUPD_BIN:=$repo_root/.build/release}"
 size=100 rounds=3 history=10 major=15 parts=full,second,unchanged,restore peers=pgbackrest,barman,basebackup,limits
 usage=$(sed -n 's/^#   \(bench.sh .*\)/\1/p' "$0")
 while [ $# -gt 0 ]; do
@@ -40,37 +36,7 @@ done
 for part in ${parts//,/ }; do
   case $part in full | second | unchanged | restore) ;; *) fail "unknown part \"$part\"" "$usage" ;; esac
 done
-for program in backupd backupctl backupd-wal; do
-  [ -x "$BACKUPD_BIN/$program" ] || fail "\"$BACKUPD_BIN/$program\" is missing" "make release"
-done
-[ -x "$BACKUPD_TEST_PG/$major/bin/postgres" ] || fail "PostgreSQL $major is missing" "make setup"
-
-work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/backupd-bench.XXXXXX")
-pg_bin=$BACKUPD_TEST_PG/$major/bin pg_data=$work/data pg_socket=$work/run
-helper=''
-cleanup() {
-  local status=$?
-  trap - EXIT INT TERM
-  if [ "$status" != 0 ] && [ -s "$work/backupd.log" ]; then
-    printf '\nThe daemon said at the end:\n' >&2
-    tail -20 "$work/backupd.log" >&2
-  fi
-  end_helper
-  pg_stop immediate || true
-  rm -rf "$work"
-  exit "$status"
-}
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-
-# The copies are reachable by user postgres wherever this source tree lies.
-chmod 755 "$work"
-mkdir "$work/bin" "$work/results" "$pg_socket"
-cp "$BACKUPD_BIN"/{backupd,backupctl,backupd-wal} "$repo_root/Benchmarks/measure.py" "$work/bin/"
-[ "$(id -u)" != 0 ] || chown postgres:postgres "$work" "$work/results" "$pg_socket"
-export PATH=$work/bin:$pg_bin:$PATH
-cd "$work"
+. "$repo_root/Benchmarks/workspace.sh"
 
 wanted() { case ,$parts, in *,"$1",*) return 0 ;; *) return 1 ;; esac }
 

@@ -7,10 +7,6 @@
 # turns with each round. Prints a table of medians and puts it between the markers of docs/performance.md.
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
-. "$repo_root/scripts/throwaway-postgres.sh"
-. "$repo_root/Benchmarks/measure.sh"
-. "$repo_root/Benchmarks/report.sh"
-: "${BACKUPD_BIN:=$repo_root/.build/release}"
 seconds=10 rounds=5 major=15
 usage=$(sed -n 's/^#   \(commit.sh .*\)/\1/p' "$0")
 while [ $# -gt 0 ]; do
@@ -24,26 +20,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 [ "$rounds" -ge 3 ] || fail "a median needs at least three rounds"
-work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/backupd-bench.XXXXXX")
-pg_bin=$BACKUPD_TEST_PG/$major/bin pg_data=$work/data pg_socket=$work/run
-helper=''
-cleanup() {
-  local status=$?
-  trap - EXIT INT TERM
-  end_helper
-  pg_stop immediate || true
-  rm -rf "$work"
-  exit "$status"
-}
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-chmod 755 "$work"
-mkdir "$work/bin" "$work/results" "$pg_socket"
-cp "$BACKUPD_BIN"/{backupd,backupctl,backupd-wal} "$work/bin/"
-[ "$(id -u)" != 0 ] || chown postgres:postgres "$work" "$work/results" "$pg_socket"
-export PATH=$work/bin:$pg_bin:$PATH
-cd "$work"
+. "$repo_root/Benchmarks/workspace.sh"
 pg_create shared_buffers=256MB max_wal_size=8GB checkpoint_timeout=1h autovacuum=off
 pg_start
 "$pg_bin/pgbench" -i -q -s 10 -h "$pg_socket" -U postgres postgres >"$work/output.log" 2>&1

@@ -11,10 +11,6 @@
 #   BENCH_DIR      where everything is written (default TMPDIR or /tmp): a disk with room for ten times the WAL
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
-. "$repo_root/scripts/throwaway-postgres.sh"
-. "$repo_root/Benchmarks/measure.sh"
-. "$repo_root/Benchmarks/report.sh"
-: "${BACKUPD_BIN:=$repo_root/.build/release}"
 segments=200 rounds=3 major=15
 usage=$(sed -n 's/^#   \(wal.sh .*\)/\1/p' "$0")
 while [ $# -gt 0 ]; do
@@ -28,31 +24,7 @@ while [ $# -gt 0 ]; do
   shift 2
 done
 [ "$rounds" -ge 3 ] || fail "a median needs at least three rounds"
-for program in backupd backupctl backupd-wal; do
-  [ -x "$BACKUPD_BIN/$program" ] || fail "\"$BACKUPD_BIN/$program\" is missing" "make release"
-done
-
-work=$(mktemp -d "${BENCH_DIR:-${TMPDIR:-/tmp}}/backupd-bench.XXXXXX")
-pg_bin=$BACKUPD_TEST_PG/$major/bin pg_data=$work/data pg_socket=$work/run
-helper=''
-cleanup() {
-  local status=$?
-  trap - EXIT INT TERM
-  if [ "$status" != 0 ] && [ -s "$work/backupd.log" ]; then tail -20 "$work/backupd.log" >&2; fi
-  end_helper
-  pg_stop immediate || true
-  rm -rf "$work"
-  exit "$status"
-}
-trap cleanup EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
-chmod 755 "$work"
-mkdir "$work/bin" "$work/results" "$pg_socket"
-cp "$BACKUPD_BIN"/{backupd,backupctl,backupd-wal} "$work/bin/"
-[ "$(id -u)" != 0 ] || chown postgres:postgres "$work" "$work/results" "$pg_socket"
-export PATH=$work/bin:$pg_bin:$PATH
-cd "$work"
+. "$repo_root/Benchmarks/workspace.sh"
 status_directory=$pg_data/pg_wal/archive_status
 
 say "Writing $segments segments with PostgreSQL $major"
