@@ -7,15 +7,30 @@ public struct ZstdCompressor: ~Copyable {
 
   /// - Parameter level: 1 (fastest) to 19.
   public init(level: Int = 1) throws(CompressionError) {
-    context = try Self.makeContext(level: level)
+    context = try Self.makeContext([(ZSTD_c_compressionLevel, level)])
   }
 
-  private static func makeContext(level: Int) throws(CompressionError) -> OpaquePointer {
+  private init(_ context: consuming OpaquePointer) { self.context = context }
+
+  /// For frames of WAL: level 1 with matches from 5 bytes on and a table that the first cache holds.
+  ///
+  /// Found by trying all of 4 to 7 bytes and 2^11 to 2^14 entries over WAL of pgbench, of inserts of tokens and of
+  /// loading: a fifth less time than level 1 in frames of 256 KiB takes, and 1 to 6 % less bytes.
+  public static func forWAL() throws(CompressionError) -> ZstdCompressor {
+    try ZstdCompressor(
+      makeContext([(ZSTD_c_compressionLevel, 1), (ZSTD_c_minMatch, 5), (ZSTD_c_hashLog, 12)]))
+  }
+
+  private static func makeContext(
+    _ parameters: [(ZSTD_cParameter, Int)]
+  ) throws(CompressionError) -> OpaquePointer {
     guard let context = ZSTD_createCCtx() else { throw .outOfMemory }
-    let code = ZSTD_CCtx_setParameter(context, ZSTD_c_compressionLevel, CInt(level))
-    if ZSTD_isError(code) != 0 {
-      ZSTD_freeCCtx(context)
-      throw .compression(String(cString: ZSTD_getErrorName(code)))
+    for (parameter, value) in parameters {
+      let code = ZSTD_CCtx_setParameter(context, parameter, CInt(value))
+      if ZSTD_isError(code) != 0 {
+        ZSTD_freeCCtx(context)
+        throw .compression(String(cString: ZSTD_getErrorName(code)))
+      }
     }
     return context
   }

@@ -36,6 +36,7 @@ public struct AESGCM: ~Copyable {
 
   /// Encrypts `plain` into `output`, which is 16 bytes longer: the tag comes last.
   /// - Parameters:
+  ///   - plain: May begin where `output` begins: it is encrypted in place then.
   ///   - nonce: The low 64 bits of a 96-bit nonce whose high 32 bits are zero.
   ///   - associated: Authenticated with the bytes, not stored with them.
   public func seal(

@@ -89,11 +89,11 @@ public final class SealedObjectBuilder {
     compressed: UnsafeRawBufferPointer, plainLength: Int, role: FrameRole,
     fingerprints pages: UnsafeBufferPointer<Fingerprint> = UnsafeBufferPointer(start: nil, count: 0)
   ) throws -> FrameLocation {
-    let sealedLength = compressed.count + AESGCM.tagSize
     let location = FrameLocation(
-      number: frameCount, offset: UInt32(buffer.count), sealedLength: UInt32(sealedLength),
+      number: frameCount, offset: UInt32(buffer.count), sealedLength: UInt32(compressed.count + AESGCM.tagSize),
       plainLength: UInt32(plainLength))
-    try seal(compressed, nonce: UInt64(frameCount), associated: header)
+    let target = buffer.room(compressed.count + AESGCM.tagSize)
+    try seal(compressed, nonce: UInt64(frameCount), associated: header, into: target)
     entries.append(location.offset)
     entries.append(location.sealedLength)
     entries.append(location.plainLength)
@@ -109,12 +109,11 @@ public final class SealedObjectBuilder {
   public func append(
     _ plain: UnsafeRawBufferPointer, role: FrameRole, with compressor: borrowing ZstdCompressor
   ) throws -> FrameLocation {
-    let bound = ZstdCompressor.bound(plain.count)
-    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: bound, alignment: 16)
-    defer { scratch.deallocate() }
-    let count = try compressor.compress(plain, into: scratch)
+    // Compressed where it will lie, and encrypted in place.
+    let room = buffer.room(ZstdCompressor.bound(plain.count) + AESGCM.tagSize)
+    let count = try compressor.compress(plain, into: room)
     return try append(
-      compressed: UnsafeRawBufferPointer(rebasing: scratch[..<count]), plainLength: plain.count, role: role)
+      compressed: UnsafeRawBufferPointer(rebasing: room[..<count]), plainLength: plain.count, role: role)
   }
 
   /// Compresses and seals bytes as stream frames of at most 256 KiB.
@@ -134,25 +133,26 @@ public final class SealedObjectBuilder {
       entries.append(fingerprint.low)
       entries.append(fingerprint.high)
     }
-    let compressor = try ZstdCompressor(level: 1)
     let plain = entries.bytes
-    let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: ZstdCompressor.bound(plain.count), alignment: 16)
-    defer { scratch.deallocate() }
-    let count = try plain.withUnsafeBytes { try compressor.compress($0, into: scratch) }
+    // The footer is authenticated with the table, whose sealed length it tells: compressed first, sealed after.
+    let compressor = try ZstdCompressor(level: 1)
+    let room = buffer.room(ZstdCompressor.bound(plain.count) + AESGCM.tagSize)
+    let count = try plain.withUnsafeBytes { try compressor.compress($0, into: room) }
     let footer = SealedFormat.Footer(
       tableOffset: UInt64(buffer.count), tableSealedLength: UInt32(count + AESGCM.tagSize),
       tablePlainLength: UInt32(plain.count), frameCount: frameCount
     ).bytes
     try seal(
-      UnsafeRawBufferPointer(rebasing: scratch[..<count]), nonce: SealedFormat.tableNonce, associated: header + footer)
+      UnsafeRawBufferPointer(rebasing: room[..<count]), nonce: SealedFormat.tableNonce, associated: header + footer,
+      into: UnsafeMutableRawBufferPointer(rebasing: room[..<(count + AESGCM.tagSize)]))
     buffer.append(footer)
     return buffer
   }
 
-  private func seal(_ bytes: UnsafeRawBufferPointer, nonce: UInt64, associated: [UInt8]) throws {
-    let length = bytes.count + AESGCM.tagSize
-    let target = buffer.room(length)
+  private func seal(
+    _ bytes: UnsafeRawBufferPointer, nonce: UInt64, associated: [UInt8], into target: UnsafeMutableRawBufferPointer
+  ) throws {
     try associated.withUnsafeBytes { try cipher.seal(bytes, nonce: nonce, associated: $0, into: target) }
-    buffer.count += length
+    buffer.count += target.count
   }
 }

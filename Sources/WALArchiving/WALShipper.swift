@@ -34,6 +34,9 @@ final class WALShipper: Sendable {
     self.observe = observe
   }
 
+  /// What a sealed segment takes at most, as a rule: pages that nothing is written to take no memory.
+  private var sealedSize: Int { Int(size.bytes / 2) }
+
   /// The work of one lane: ends by cancellation only.
   func run(_ cancellation: Cancellation) throws {
     let queue = queue
@@ -44,8 +47,8 @@ final class WALShipper: Sendable {
       let before = queue.changed.value
       let (work, wait) = queue.next()
       if let (item, stores) = work {
-        // Its own each time: it grows to the size of a sealed segment, which a lane that waits has no use for.
-        try ship(item, to: stores, SealedBuffer(capacity: 1 << 20), cancellation)
+        // Its own each time: a lane that waits has no use for it.
+        try ship(item, to: stores, SealedBuffer(capacity: sealedSize), cancellation)
       } else {
         queue.changed.wait(after: before, for: wait)
       }
@@ -74,7 +77,7 @@ final class WALShipper: Sendable {
   /// Puts what lies outside the landing directory into every store.
   func put(_ shipment: Shipment, readingFrom path: String, _ cancellation: Cancellation) throws {
     let item = ShippingQueue.Item(shipment: shipment, index: nil, pending: [])
-    let load = ShipmentBytes(item, SealedBuffer(capacity: 1 << 20))
+    let load = ShipmentBytes(item, SealedBuffer(capacity: sealedSize))
     load.plain = try bytes(of: shipment, at: path)
     for store in repository.stores { try put(shipment, load, in: store, cancellation) }
   }
@@ -84,7 +87,7 @@ final class WALShipper: Sendable {
   func isStored(_ shipment: Shipment, readingFrom path: String) throws -> Bool {
     let (kind, name) = object(shipment)
     let load = ShipmentBytes(
-      ShippingQueue.Item(shipment: shipment, index: nil, pending: []), SealedBuffer(capacity: 1 << 20))
+      ShippingQueue.Item(shipment: shipment, index: nil, pending: []), SealedBuffer(capacity: sealedSize))
     var isEverywhere = true
     for store in repository.stores {
       do {
