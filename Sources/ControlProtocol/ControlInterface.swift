@@ -161,12 +161,19 @@ public enum ControlInterface {
       timeline: int
     )
 
+    # What one store would restore if the others were lost.
+    type StoreWindows (
+      store: string,
+      windows: []RecoveryWindow
+    )
+
     # How well one cluster is protected.
     type ClusterStatus (
       name: string,
       systemIdentifier: ?string,
       # Oldest first.
       windows: []RecoveryWindow,
+      stores: []StoreWindows,
       lastBackup: ?Backup,
       # Absent where no job keeps this cluster's WAL.
       wal: ?WALStatus

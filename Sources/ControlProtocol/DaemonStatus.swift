@@ -38,19 +38,34 @@ public struct ClusterStatus: Sendable, Hashable, Codable {
   public var systemIdentifier: SystemIdentifier?
   /// Instants a restore can reach, oldest first.
   public var windows: [RecoveryWindow]
+  /// The same for each store alone.
+  public var stores: [StoreWindows]
   public var lastBackup: Backup?
   /// Nil where no job keeps this cluster's WAL.
   public var wal: WALStatus?
 
   public init(
-    name: ClusterID, systemIdentifier: SystemIdentifier?, windows: [RecoveryWindow], lastBackup: Backup?,
-    wal: WALStatus?
+    name: ClusterID, systemIdentifier: SystemIdentifier?, windows: [RecoveryWindow], stores: [StoreWindows],
+    lastBackup: Backup?, wal: WALStatus?
   ) {
     self.name = name
     self.systemIdentifier = systemIdentifier
     self.windows = windows
+    self.stores = stores
     self.lastBackup = lastBackup
     self.wal = wal
+  }
+}
+
+/// What one store would restore if the others were lost.
+public struct StoreWindows: Sendable, Hashable, Codable {
+  public var store: StoreID
+  /// Oldest first.
+  public var windows: [RecoveryWindow]
+
+  public init(store: StoreID, windows: [RecoveryWindow]) {
+    self.store = store
+    self.windows = windows
   }
 }
 

@@ -138,6 +138,13 @@ final class WALKeeper: Sendable {
       wantsBackup(job.cluster)
     case .timelineFollowed(let timeline, let lsn):
       logger.notice("timeline followed", metadata: ["timeline": "\(timeline)", "position": "\(lsn)"])
+    case .timelineForked(let timeline, let lsn, let kept):
+      let report = ErrorReport(
+        summary: "the server of cluster \"\(job.cluster)\" goes on without WAL that is held",
+        detail: "It left timeline \(kept.timeline) for timeline \(timeline) at \(lsn); WAL is held up to \(kept.lsn).",
+        hint: "What it lacks is kept and can be restored: \"--timeline \(kept.timeline)\".")
+      logger.warning("timeline forked", metadata: ["error": "\(report)"])
+      wantsBackup(job.cluster)
     case .stored(let segment):
       logger.debug("WAL segment stored", metadata: ["timeline": "\(segment.timeline)", "number": "\(segment.number)"])
     case .storeFailed(let store, let report, let attempts):

@@ -12,7 +12,7 @@ public struct RestorePlanner: Sendable {
     let (lineage, headers, damaged) = try candidates(options)
     let size = try segmentSize(headers[0])
     let wal = try WALCatalog(repository, lineage, segmentSize: size)
-    let path = try timelinePath(options, newest: headers[0], wal)
+    let path = try timelinePath(options, headers, wal)
     var search = TargetSearch(options: options, path: path)
     for header in headers {
       guard let stretch = try search.stretch(after: header, wal) else { continue }
@@ -56,11 +56,13 @@ public struct RestorePlanner: Sendable {
     return (lineage, headers, warnings)
   }
 
-  /// The timeline asked for, or the latest that descends from the newest backup; and the way there.
+  /// The timeline asked for, or the latest that descends from the newest backup's and has a backup on its way; and the
+  /// way there. So a backup that was taken of what a failover left behind does not lead back there.
   private func timelinePath(
-    _ options: RestoreOptions, newest: ManifestHeader, _ wal: WALCatalog
+    _ options: RestoreOptions, _ headers: [ManifestHeader], _ wal: WALCatalog
   ) throws -> TimelinePath {
-    let known = Set(wal.timelines + wal.histories.keys).sorted()
+    let newest = headers[0]
+    let known = wal.knownTimelines
     if let wanted = options.timeline {
       guard wanted == newest.timeline || known.contains(wanted) else {
         throw RecoveryError.timelineUnknown(wanted, known: known)
@@ -69,17 +71,16 @@ public struct RestorePlanner: Sendable {
     }
     for timeline in known.reversed() where timeline > newest.timeline {
       let path = try path(to: timeline, wal)
-      if path.index(of: newest.timeline, reaching: newest.stopLSN) != nil { return path }
+      guard path.pieces.contains(where: { $0.timeline == newest.timeline }) else { continue }
+      if headers.contains(where: { path.index(of: $0.timeline, reaching: $0.stopLSN) != nil }) { return path }
     }
     return try path(to: newest.timeline, wal)
   }
 
   /// - Throws: ``RecoveryError/historyMissing(_:)``: PostgreSQL would stop at the first history file it cannot get.
   private func path(to timeline: TimelineID, _ wal: WALCatalog) throws -> TimelinePath {
-    guard timeline.value > 1 else { return TimelinePath(to: timeline, history: nil) }
-    guard let bytes = try wal.readHistory(timeline) else { throw RecoveryError.historyMissing(timeline) }
-    let history = try TimelineHistory(timeline: timeline, text: String(decoding: bytes, as: UTF8.self))
-    return TimelinePath(to: timeline, history: history)
+    guard let path = try wal.path(to: timeline) else { throw RecoveryError.historyMissing(timeline) }
+    return path
   }
 
   private func segmentSize(_ header: ManifestHeader) throws -> WALSegmentSize {

@@ -45,14 +45,15 @@ extension WALCatalog {
   }
 
   /// The index of what is held of a segment; nil where nothing is.
-  public func readIndex(_ piece: Piece) throws -> WALIndex? {
-    if !piece.full.isEmpty {
+  /// - Parameter store: Of what this store holds; it may be read from another one that holds it too.
+  public func readIndex(_ piece: Piece, in store: StoreID? = nil) throws -> WALIndex? {
+    if store.map({ piece.full.contains($0) }) ?? !piece.full.isEmpty {
       return try repository.read(.walSegment, lineage.walSegment(piece.segment, size: segmentSize)) {
         try $0.readWALIndex()
       }
     }
     var joined: WALIndex?
-    for slice in WALSlice.chain(piece.slices.keys, from: piece.segment.start(size: segmentSize)) {
+    for slice in WALSlice.chain(slices(of: piece, in: store), from: piece.segment.start(size: segmentSize)) {
       let name = lineage.walSlice(piece.segment, from: slice.first, to: slice.end, size: segmentSize)
       let index = try repository.read(.walSlice, name) { try $0.readWALIndex() }
       // Slices may overlap: what the chain has already is not taken twice.

@@ -25,9 +25,9 @@ extension WALCatalog {
   }
 
   /// The pieces that hold WAL from a position on without a hole.
-  private func run(from position: WALPosition) -> ArraySlice<Piece> {
+  private func run(from position: WALPosition, in store: StoreID? = nil) -> ArraySlice<Piece> {
     guard let list = pieces[position.timeline] else { return [] }
-    let end = coverage(from: position)
+    let end = coverage(from: position, in: store)
     guard end > position.lsn else { return [] }
     let first = WALSegment(timeline: position.timeline, holding: position.lsn, size: segmentSize)
     let last = WALSegment(timeline: position.timeline, holding: LSN(end.value - 1), size: segmentSize)
@@ -104,12 +104,13 @@ extension WALCatalog {
   }
 
   /// The end of the WAL that follows a position without a hole.
-  public func latestKnown(from start: WALPosition) throws -> Latest? {
-    let run = run(from: start)
+  /// - Parameter store: Count only what this store holds; nil counts all together.
+  public func latestKnown(from start: WALPosition, in store: StoreID? = nil) throws -> Latest? {
+    let run = run(from: start, in: store)
     guard let last = run.last else { return nil }
-    var latest = Latest(end: end(of: last), completeEnd: nil, lastCommit: nil, serverClock: nil)
+    var latest = Latest(end: end(of: last, in: store), completeEnd: nil, lastCommit: nil, serverClock: nil)
     for piece in run.reversed() {
-      guard let index = try readIndex(piece) else { continue }
+      guard let index = try readIndex(piece, in: store) else { continue }
       latest.completeEnd = latest.completeEnd ?? index.completeEnd
       latest.serverClock = latest.serverClock ?? index.serverClock
       latest.lastCommit = index.entries.last { $0.outcome.isCommit && $0.end > start.lsn }

@@ -146,8 +146,13 @@ public struct WALCatalog: Sendable {
     let start = piece.segment.start(size: segmentSize)
     let isWhole = store.map { piece.full.contains($0) } ?? !piece.full.isEmpty
     if isWhole { return piece.segment.end(size: segmentSize) }
-    let slices = piece.slices.filter { entry in store.map { entry.value.contains($0) } ?? true }.keys
-    return min(WALSlice.chain(slices, from: start).last?.end ?? start, piece.segment.end(size: segmentSize))
+    let held = WALSlice.chain(slices(of: piece, in: store), from: start).last?.end
+    return min(held ?? start, piece.segment.end(size: segmentSize))
+  }
+
+  func slices(of piece: Piece, in store: StoreID?) -> [WALSlice] {
+    guard let store else { return Array(piece.slices.keys) }
+    return piece.slices.filter { $0.value.contains(store) }.map(\.key)
   }
 
   /// How far WAL is held from a position on, without a hole; the position itself where nothing is.

@@ -64,6 +64,7 @@ final class ReceiverSessions {
     let slot = try readySlot(connection)
     if receiver == nil { try begin(firstPosition(identity, size, slot, connection)) }
     guard let receiver else { return }
+    if let fork = try fork(identity, receiver.held, connection) { try take(fork, connection, receiver) }
     do {
       try receiver.rewind()
       while true {
@@ -97,7 +98,7 @@ final class ReceiverSessions {
   // MARK: The beginning
 
   private func begin(_ position: LandingDirectory.Position) throws {
-    let lineage = Lineage(cluster: options.cluster, systemIdentifier: position.systemIdentifier)
+    let lineage = lineage(of: position)
     let size = position.segmentSize
     let waiting = try landing.waiting(position)
     for gap in waiting.gaps { queue.add(.gap(gap)) }
@@ -211,15 +212,7 @@ final class ReceiverSessions {
       throw WALArchivingError.timelineForked(
         held: held.timeline, server: identity.timeline, reason: "The server is on timeline \(identity.timeline).")
     }
-    if identity.timeline > held.timeline {
-      let text = String(decoding: try connection.timelineHistory(identity.timeline).content, as: UTF8.self)
-      let history = try TimelineHistory(timeline: identity.timeline, text: text)
-      guard let left = history.entries.first(where: { $0.timeline == held.timeline })?.end, left >= held.lsn else {
-        throw WALArchivingError.timelineForked(
-          held: held.timeline, server: identity.timeline,
-          reason: "The server left that timeline before \(held.lsn), up to which its WAL is held.")
-      }
-    } else if identity.lsn < held.lsn, try connection.show("in_hot_standby") == "off" {
+    if identity.timeline == held.timeline, identity.lsn < held.lsn, try connection.show("in_hot_standby") == "off" {
       // A standby's position may go back when it restarts; a primary's never does.
       throw WALArchivingError.serverRolledBack(
         WALPosition(timeline: identity.timeline, lsn: identity.lsn),
@@ -268,6 +261,55 @@ final class ReceiverSessions {
     try landHistory(end.next, connection)
     try receiver.jump(to: WALPosition(timeline: end.next, lsn: end.at))
     observe(.timelineFollowed(end.next, at: end.at))
+  }
+
+  /// Where the server's timeline left what is held before its end: a standby was promoted that had not received all of
+  /// it, or the server was restored to an earlier instant. Nil where it goes on from what is held.
+  /// - Throws: ``WALArchivingError/timelineForked(held:server:reason:)`` where it has WAL of an older timeline that is
+  ///   not held: another server was followed meanwhile.
+  private func fork(
+    _ identity: ReplicationConnection.Identity, _ held: WALPosition, _ connection: ReplicationConnection
+  ) throws -> (next: TimelineID, at: LSN)? {
+    guard identity.timeline > held.timeline else { return nil }
+    let text = String(decoding: try connection.timelineHistory(identity.timeline).content, as: UTF8.self)
+    let theirs = try TimelineHistory(timeline: identity.timeline, text: text).entries
+    if let left = theirs.first(where: { $0.timeline == held.timeline })?.end, left >= held.lsn { return nil }
+    var ours = Dictionary(uniqueKeysWithValues: try history(of: held.timeline).map { ($0.timeline, $0.end) })
+    ours[held.timeline] = held.lsn
+    let shared = theirs.prefix { ours[$0.timeline] != nil }
+    guard let last = shared.last, let end = ours[last.timeline], last.end <= end else {
+      let reason = shared.last.map {
+        "The server's WAL of timeline \($0.timeline) goes on to \($0.end), past what is held."
+      }
+      throw WALArchivingError.timelineForked(
+        held: held.timeline, server: identity.timeline, reason: reason ?? "The server's timeline shares no other.")
+    }
+    let next = shared.endIndex < theirs.endIndex ? theirs[shared.endIndex].timeline : identity.timeline
+    return (next, last.end)
+  }
+
+  private func history(of timeline: TimelineID) throws -> [TimelineHistory.Entry] {
+    guard timeline.value > 1, let lineage = try landing.position().map({ lineage(of: $0) }) else { return [] }
+    let path = landing.historyPath(timeline)
+    let bytes =
+      DurableFile.exists(path)
+      ? try DurableFile.read(path, limit: 1 << 20)
+      : try repository.read(.timelineHistory, lineage.history(timeline)) { try $0.readStream() }
+    return try TimelineHistory(timeline: timeline, text: String(decoding: bytes, as: UTF8.self)).entries
+  }
+
+  private func lineage(of position: LandingDirectory.Position) -> Lineage {
+    Lineage(cluster: options.cluster, systemIdentifier: position.systemIdentifier)
+  }
+
+  /// Goes on where the server's timeline begins. What is held behind the fork stays: nobody else may have it.
+  private func take(
+    _ fork: (next: TimelineID, at: LSN), _ connection: ReplicationConnection, _ receiver: WALReceiver
+  ) throws {
+    let held = receiver.held
+    try landHistory(fork.next, connection)
+    try receiver.jump(to: WALPosition(timeline: fork.next, lsn: fork.at))
+    observe(.timelineForked(fork.next, at: fork.at, kept: held))
   }
 
   /// WAL that we need is gone from the server: record what is missing, go on where its WAL begins.

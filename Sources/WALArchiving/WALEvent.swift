@@ -25,6 +25,8 @@ public enum WALEvent: Sendable {
   /// WAL is missing for ever between two positions: only a new base backup makes later WAL usable.
   case gap(WALGap)
   case timelineFollowed(TimelineID, at: LSN)
+  /// The server's timeline left the one that is held before `kept`, the end of what is held of it.
+  case timelineForked(TimelineID, at: LSN, kept: WALPosition)
   /// A full segment is in every store.
   case stored(WALSegment)
   case storeFailed(StoreID, ErrorReport, attempts: Int)

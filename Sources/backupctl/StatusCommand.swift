@@ -62,6 +62,11 @@ struct StatusText {
       let label = number == 0 ? "  recoverable  " : "               "
       lines.append("\(label)\(time.text(window.from)) to \(time.full(window.to)), timeline \(window.timeline)")
     }
+    // One store alone says what the line above says.
+    for store in cluster.stores where cluster.stores.count > 1 {
+      let newest = store.windows.last.map { "\(time.text($0.from)) to \(time.full($0.to))" }
+      lines.append("  in \(store.store) alone: " + (newest ?? "nothing".styled(.warning)))
+    }
     let backup = cluster.lastBackup.map {
       "\($0.id), \($0.kind.rawValue), \(time.listed($0.finished)), \($0.totalBytes)"
     }

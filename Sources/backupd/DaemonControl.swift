@@ -43,13 +43,14 @@ struct DaemonControl: ControlHandler {
     var clusters: [ClusterStatus] = []
     for cluster in current.clusters {
       var status = ClusterStatus(
-        name: cluster.id, systemIdentifier: nil, windows: [], lastBackup: nil,
+        name: cluster.id, systemIdentifier: nil, windows: [], stores: [], lastBackup: nil,
         wal: wal.first { $0.cluster == cluster.id })
       do {
         let newest = jobs.filter { $0.cluster == cluster.id }.compactMap(\.lastSuccess).max()
         let found = try await recoverability.look(at: cluster.id, lastSuccess: newest)
         status.systemIdentifier = status.wal?.systemIdentifier ?? found.systemIdentifier
         status.windows = found.windows
+        status.stores = found.stores
         status.lastBackup = found.lastBackup
         conditions += found.conditions
       } catch let error as CancellationError {

@@ -8,6 +8,7 @@ actor Recoverability {
   struct Answer: Sendable {
     var systemIdentifier: SystemIdentifier?
     var windows: [RecoveryWindow] = []
+    var stores: [StoreWindows] = []
     var lastBackup: Backup?
     var conditions: [Condition] = []
   }
@@ -43,14 +44,17 @@ actor Recoverability {
 
   private static func read(_ repository: Repository, _ cluster: ClusterID) throws -> Answer {
     var answer = Answer()
+    answer.stores = repository.stores.map { StoreWindows(store: $0.id, windows: []) }
     let catalog = BackupCatalog(repository)
     for lineage in try repository.lineages(of: cluster) {
       let (backups, damaged) = try catalog.list(lineage)
       let wal = try WALCatalog(repository, lineage)
       answer.systemIdentifier = lineage.systemIdentifier
       answer.lastBackup = backups.last { $0.deleted == nil } ?? answer.lastBackup
-      answer.windows += try catalog.recoverableSpans(backups, wal).map {
-        RecoveryWindow(from: $0.from, to: $0.to, fromLSN: $0.fromLSN, toLSN: $0.toLSN, timeline: $0.timeline)
+      answer.windows += try catalog.recoverableSpans(backups, wal).map(RecoveryWindow.init)
+      for index in answer.stores.indices where wal.failures[answer.stores[index].store] == nil {
+        answer.stores[index].windows += try catalog.recoverableSpans(backups, wal, in: answer.stores[index].store)
+          .map(RecoveryWindow.init)
       }
       for damage in damaged {
         answer.conditions.append(
@@ -60,5 +64,11 @@ actor Recoverability {
       }
     }
     return answer
+  }
+}
+
+extension RecoveryWindow {
+  fileprivate init(_ span: RecoverableSpan) {
+    self.init(from: span.from, to: span.to, fromLSN: span.fromLSN, toLSN: span.toLSN, timeline: span.timeline)
   }
 }

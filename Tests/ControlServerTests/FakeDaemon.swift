@@ -57,7 +57,7 @@ final class FakeDaemon: ControlHandler {
           RecoveryWindow(
             from: started, to: started + .seconds(60), fromLSN: LSN(1 << 24), toLSN: LSN(3 << 24),
             timeline: TimelineID(1))
-        ], lastBackup: backup, wal: wal)
+        ], stores: [StoreWindows(store: StoreID(unchecked: "local"), windows: [])], lastBackup: backup, wal: wal)
     ],
     jobs: [summary], running: [record(phase: "copy")],
     conditions: [

@@ -18,33 +18,51 @@ struct ChaosTests {
   }
 }
 
-/// A client that commits one row after the other while the server, the daemon, their connection and the store fail in
-/// turn. The server's commits wait for the daemon: what the client was told of must never be missing.
+/// A client that commits one row after the other while the servers, the daemon, the network between them, its clock and
+/// the store fail in turn. Commits wait for the daemon: what the client was told of must never be missing.
 private struct Chaos {
   enum Trouble: CaseIterable {
-    case restart, immediate, crash, cut, stall, storeAway, backup
+    case restart, immediate, crash, failover, disconnect, stall, storeAway, backup, clock, network
   }
 
-  let server: PostgresServer
   let site: BackupSite
   let acknowledged: String
+  let network: NetworkNamespace?
+  /// Troubles last minutes now and then.
+  let isLong: Bool
+  var pair: ServerPair
   var random: SeededGenerator
+  var made: [Trouble: Int] = [:]
+
+  private var server: PostgresServer { pair.primary }
+  /// What the daemon's clock is ahead of the host's, for libfaketime.
+  private var clock: String { site.directory + "/clock" }
 
   static func run(version: Int, rounds: Int, deadline: ContinuousClock.Instant? = nil) throws {
+    guard NetworkNamespace.isPossible else {
+      Programs.note("no network is cut: making a network namespace needs root")
+      return try run(version: version, rounds: rounds, deadline: deadline, network: nil)
+    }
+    try NetworkNamespace.run { try run(version: version, rounds: rounds, deadline: deadline, network: $0) }
+  }
+
+  private static func run(
+    version: Int, rounds: Int, deadline: ContinuousClock.Instant?, network: NetworkNamespace?
+  ) throws {
     let seed = Programs.seed
     Programs.note("chaos on PostgreSQL \(version), seed \(seed)")
-    try PostgresServer.run(version: version) { server in
-      try server.psql("create table kept (number int primary key)")
-      try BackupSite.run(server) { site in
+    try ServerPair.run(version: version, address: network?.address) { pair in
+      try pair.primary.psql("create table kept (number int primary key)")
+      let connection = pair.connection(overNetwork: network != nil)
+      try BackupSite.run(pair.primary, change: { $0.connection = connection }) { site in
         try site.writeConfiguration(
           site.standardConfiguration.replacingOccurrences(of: "kind: wal,", with: "kind: wal, synchronous: true,"))
-        try server.psql("alter system set synchronous_standby_names = 'backupd_main'")
         var chaos = Chaos(
-          server: server, site: site, acknowledged: try site.fresh("acknowledged"), random: SeededGenerator(seed: seed))
-        try site.withDaemon { _ in
-          try server.psql("select pg_reload_conf()")
-          try site.backup()
-        }
+          site: site, acknowledged: try site.fresh("acknowledged"), network: network, isLong: deadline != nil,
+          pair: pair, random: SeededGenerator(seed: seed))
+        try chaos.setClock(ahead: 0)
+        try chaos.withDaemon { _ in try site.backup() }
+        try pair.makeCommitsWait(for: "backupd_main")
         try Program.running("/bin/bash", ["-c", chaos.client], as: .postgres) { _ in
           var left = rounds
           while left > 0, deadline.map({ ContinuousClock.now < $0 }) ?? true {
@@ -52,9 +70,24 @@ private struct Chaos {
             left -= 1
           }
         }
+        Programs.note("troubles: \(chaos.made.map { "\($0.key) \($0.value)" }.sorted().joined(separator: ", "))")
         try chaos.expectAll(version: version)
       }
     }
+  }
+
+  private func withDaemon(_ body: (RunningDaemon) throws -> Void) throws {
+    let environment = [
+      // A preloaded libfaketime hides the command line from Swift programs.
+      "BACKUPD_CONFIG": site.configuration,
+      "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "FAKETIME_TIMESTAMP_FILE": clock,
+      "FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1",
+    ]
+    try site.withDaemon(environment: environment, wrapper: network?.wrapper ?? [], body)
+  }
+
+  private func setClock(ahead seconds: Int) throws {
+    try "\(seconds < 0 ? "" : "+")\(seconds)\n".write(toFile: clock, atomically: true, encoding: .utf8)
   }
 
   /// Notes each row once it is told that it is committed, and when.
@@ -63,7 +96,7 @@ private struct Chaos {
     number=0
     while :; do
       number=$((number + 1))
-      if \(server.installation.program("psql")) -XAtq -d '\(server.connection)' -c "insert into kept values ($number)" 2>/dev/null; then
+      if \(server.installation.program("psql")) -XAtq -d '\(pair.connection(overNetwork: false))' -c "insert into kept values ($number)" 2>/dev/null; then
         echo "$number $(date -u +%FT%T.%NZ)" >>'\(acknowledged)'
       else
         sleep 0.05
@@ -74,42 +107,59 @@ private struct Chaos {
 
   /// One life of the daemon, which ends with `kill -9` or as an operator ends it.
   mutating func round() throws {
-    try site.withDaemon { daemon in
+    var chaos = self
+    try withDaemon { daemon in
       for _ in 0..<4 {
-        let trouble = Trouble.allCases.randomElement(using: &random)!
-        try make(trouble)
-        usleep(UInt32.random(in: 100_000...1_500_000, using: &random))
+        let trouble = Trouble.allCases.randomElement(using: &chaos.random)!
+        chaos.made[trouble, default: 0] += 1
+        try chaos.make(trouble)
+        usleep(UInt32.random(in: 100_000...1_500_000, using: &chaos.random))
         #expect(daemon.isRunning, "after \(trouble)")
       }
-      if Bool.random(using: &random) { try daemon.kill() } else { try daemon.stop() }
+      if Bool.random(using: &chaos.random) { try daemon.kill() } else { try daemon.stop() }
     }
+    self = chaos
+  }
+
+  /// Seconds in tests; now and then minutes where there is time for it.
+  private mutating func wait(upTo seconds: Double) {
+    let isMinutes = isLong && Int.random(in: 0..<10, using: &random) == 0
+    let time = Double.random(in: 0.5...seconds, using: &random) * (isMinutes ? 15 : 1)
+    usleep(UInt32(time * 1_000_000))
   }
 
   private mutating func make(_ trouble: Trouble) throws {
     switch trouble {
-    case .restart: try server.restart(.fast)
-    case .immediate: try server.restart(.immediate)
+    case .restart: try pair.restart(.primary)
+    case .immediate: try pair.restart(.primary, .immediate)
     case .crash:
       try server.crash()
-      try server.start()
-    case .cut: try server.psql("select pg_terminate_backend(pid) from pg_stat_replication")
+      try pair.start(server)
+    case .failover: try pair.failOver()
+    case .disconnect: try server.psql("select pg_terminate_backend(pid) from pg_stat_replication")
     case .stall:
       let senders = try server.psql("select pid from pg_stat_replication").split(separator: "\n").compactMap {
         Int32($0)
       }
       for sender in senders { kill(sender, SIGSTOP) }
-      usleep(UInt32.random(in: 500_000...3_000_000, using: &random))
+      wait(upTo: 3)
       for sender in senders { kill(sender, SIGCONT) }
     case .storeAway:
       try FileManager.default.moveItem(atPath: site.store, toPath: site.store + ".away")
-      usleep(UInt32.random(in: 500_000...6_000_000, using: &random))
+      wait(upTo: 6)
       try FileManager.default.moveItem(atPath: site.store + ".away", toPath: site.store)
+    case .clock: try setClock(ahead: [-3600, 0, 3600].randomElement(using: &random)!)
+    case .network:
+      try network?.cut()
+      wait(upTo: 8)
+      try network?.mend()
     case .backup: _ = try site.backupctl("run", "physical", "--no-wait")
     }
   }
 
   func expectAll(version: Int) throws {
-    try site.withDaemon { _ in
+    try setClock(ahead: 0)
+    try withDaemon { _ in
       try server.psql("select pg_switch_wal(), txid_current()")
       try site.waitUntilDurable(server)
     }

@@ -206,9 +206,9 @@ extension BackupSite {
   /// Runs the daemon as user `postgres` beside the closure, which begins once `backupctl status` answers. What still runs
   /// at the end is stopped as systemd would.
   func withDaemon<Result>(
-    environment: [String: String] = [:], _ body: (RunningDaemon) throws -> Result
+    environment: [String: String] = [:], wrapper: [String] = [], _ body: (RunningDaemon) throws -> Result
   ) throws -> Result {
-    try startingDaemon(environment: environment) { daemon in
+    try startingDaemon(environment: environment, wrapper: wrapper) { daemon in
       try waitUntilReady(daemon)
       return try body(daemon)
     }
@@ -216,10 +216,12 @@ extension BackupSite {
 
   /// The same without waiting for readiness: for a daemon that is not expected to get there.
   func startingDaemon<Result>(
-    environment: [String: String] = [:], _ body: (RunningDaemon) throws -> Result
+    environment: [String: String] = [:], wrapper: [String] = [], _ body: (RunningDaemon) throws -> Result
   ) throws -> Result {
-    try Program.running(
-      program("backupd"), ["--config", configuration], environment: environment, as: .postgres
+    // Set by env, so that what is preloaded is not loaded by whatever switches user and namespace first.
+    let variables = environment.map { "\($0)=\($1)" }
+    return try Program.running(
+      "/usr/bin/env", variables + [program("backupd"), "--config", configuration], as: .postgres, wrapper: wrapper
     ) { program in
       let daemon = RunningDaemon(program: program)
       do {

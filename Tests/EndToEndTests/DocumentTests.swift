@@ -31,7 +31,8 @@ import Testing
         "conditions",
       ])
     let cluster = status["clusters"][0]
-    #expect(cluster.keys == ["name", "systemIdentifier", "windows", "lastBackup", "wal"])
+    #expect(cluster.keys == ["name", "systemIdentifier", "windows", "stores", "lastBackup", "wal"])
+    #expect(cluster["stores"][0].keys == ["store", "windows"])
     #expect(cluster["windows"][0].keys == ["from", "to", "fromLSN", "toLSN", "timeline"])
     #expect(cluster["lastBackup"].keys == Self.backup && cluster["wal"].keys == Self.wal)
     let jobs = try #require(try site.json("jobs").array)

@@ -5,16 +5,35 @@ import Testing
 /// A streaming standby of a server, running.
 enum StandbyServer {
   static func run<Result>(
-    of primary: PostgresServer, version: Int, _ body: (PostgresServer) throws -> Result
+    of primary: PostgresServer, version: Int, application: String? = nil, _ body: (PostgresServer) throws -> Result
   ) throws -> Result {
     try TemporaryDirectory.run { directory in
       try ProgramUser.postgres.own(directory)
       let data = directory + "/standby"
-      try Program.succeed(
-        primary.installation.program("pg_basebackup"),
-        ["-d", primary.connection, "-D", data, "-R", "-X", "stream", "-c", "fast"], as: .postgres)
-      return try PostgresServer.startRestored(
-        directory: data, version: version, options: ["primary_conninfo": primary.connection], body)
+      try copy(primary, to: data, application: application)
+      return try PostgresServer.startRestored(directory: data, version: version, body)
+    }
+  }
+
+  /// A data directory that follows a primary once a server is started on it.
+  /// - Parameter application: The name under which the primary may wait for it.
+  static func copy(_ primary: PostgresServer, to directory: String, application: String? = nil) throws {
+    let name = application.map { " application_name=\($0)" } ?? ""
+    try Program.succeed(
+      primary.installation.program("pg_basebackup"),
+      ["-d", primary.connection, "-D", directory, "-R", "-X", "stream", "-c", "fast"], as: .postgres)
+    // What pg_basebackup wrote may name options that the server's own libpq does not know; the last line counts.
+    let path = directory + "/postgresql.auto.conf"
+    let text = try String(contentsOfFile: path, encoding: .utf8)
+    try "\(text)primary_conninfo = '\(primary.connection)\(name)'\n".write(
+      toFile: path, atomically: false, encoding: .utf8)
+  }
+
+  /// Returns once the standby has replayed what the primary has written.
+  static func wait(for standby: PostgresServer, toFollow primary: PostgresServer) throws {
+    let wanted = try primary.psql("select pg_current_wal_lsn()")
+    try Poll.until(.seconds(60), "replay up to \(wanted); \(standby.log.suffix(2000))") {
+      try standby.psql("select pg_last_wal_replay_lsn() >= '\(wanted)'::pg_lsn") == "t"
     }
   }
 }
@@ -22,14 +41,6 @@ enum StandbyServer {
 @Suite("A backup from a standby", .serialized) struct StandbyBackupTests {
   private static func rows(_ server: PostgresServer) throws -> String {
     try server.psql("select count(*) || ' ' || coalesce(sum(i), 0) from t")
-  }
-
-  /// Waits until the standby has replayed what the primary has written.
-  private static func settle(_ primary: PostgresServer, _ standby: PostgresServer) throws {
-    let wanted = try primary.psql("select pg_current_wal_lsn()")
-    try Poll.until(.seconds(60), "replay up to \(wanted)") {
-      try standby.psql("select pg_last_wal_replay_lsn() >= '\(wanted)'::pg_lsn") == "t"
-    }
   }
 
   private func restored(_ site: BackupSite, _ backup: String, version: Int) throws -> String {
@@ -59,12 +70,12 @@ enum StandbyServer {
             try site.waitUntilStreaming()
             // Replay must be past the start of what is received, or there is nothing to prove.
             try primary.psql("checkpoint")
-            try Self.settle(primary, standby)
+            try StandbyServer.wait(for: standby, toFollow: primary)
             var backups: [String] = []
             for _ in 0..<2 {
               backups.append(try site.backup())
               try primary.psql("update t set i = i + 1 where i % 50 = 0; insert into t values (1, 'y')")
-              try Self.settle(primary, standby)
+              try StandbyServer.wait(for: standby, toFollow: primary)
             }
             #expect(try site.json("show", backups[1])["source"].text == source)
             #expect(try site.json("show", backups[1])["parent"].text == backups[0])
@@ -92,7 +103,7 @@ enum StandbyServer {
           try site.withDaemon { _ in
             try site.waitUntilStreaming()
             try primary.psql("checkpoint")
-            try Self.settle(primary, standby)
+            try StandbyServer.wait(for: standby, toFollow: primary)
             let run = try Program.running(
               site.program("backupctl"), ["run", "physical", "--json"],
               environment: ["BACKUPD_CONFIG": site.configuration], as: .postgres

@@ -9,7 +9,7 @@ import Testing
     try PostgresServer.run(version: version) { primary in
       try Numbers.create(primary)
       try StandbyServer.run(of: primary, version: version) { standby in
-        let both = Self.connection(primary, standby)
+        let both = ServerPair.connection([primary, standby])
         try BackupSite.run(primary, change: { $0.connection = both }) { site in
           try site.withDaemon { daemon in
             try Numbers.add(1, primary)
@@ -17,10 +17,7 @@ import Testing
             try ArchiveCommandTests.fill(primary, 2)
             try Numbers.add(3, primary)
             try site.waitUntilDurable(primary)
-            let written = try primary.psql("select pg_current_wal_lsn()")
-            try Poll.until(.seconds(30), "the standby") {
-              try standby.psql("select pg_last_wal_replay_lsn() >= '\(written)'::pg_lsn") == "t"
-            }
+            try StandbyServer.wait(for: standby, toFollow: primary)
             try primary.stop()
             try standby.psql("select pg_promote()")
             try Numbers.add(4, standby)
@@ -42,15 +39,49 @@ import Testing
     }
   }
 
-  /// Both hosts; libpq takes the one that is a primary.
-  private static func connection(_ first: PostgresServer, _ second: PostgresServer) -> String {
-    func value(_ key: String, _ server: PostgresServer) -> String {
-      let word = server.connection.split(separator: " ").first { $0.hasPrefix(key + "=") } ?? ""
-      return String(word.dropFirst(key.count + 1))
+  @Test("goes on where a standby was promoted that lacks WAL, and keeps what it lacks", arguments: [15, 18])
+  func forked(version: Int) throws {
+    try ServerPair.run(version: version, address: nil) { start in
+      var pair = start
+      try Numbers.create(pair.primary)
+      try BackupSite.run(pair.primary, change: { $0.connection = pair.connection(overNetwork: false) }) { site in
+        try site.withDaemon { daemon in
+          try Numbers.add(1, pair.primary)
+          try site.backup()
+          try Numbers.add(2, pair.primary)
+          try pair.waitForStandby()
+          try pair.standby.stop()
+          try ArchiveCommandTests.fill(pair.primary, 3)
+          // A backup of what will be left behind: nothing may lead back there.
+          try site.backup()
+          try site.waitUntilDurable(pair.primary)
+          try pair.primary.stop(.immediate)
+          try pair.start(pair.standby)
+          try pair.failOver()
+          try Numbers.add(4, pair.primary)
+          try site.waitUntilDurable(pair.primary, deadline: .seconds(120))
+          #expect(daemon.log.contains("goes on without WAL that is held"))
+          try Poll.until(.seconds(60), "the backup that was asked for", every: .milliseconds(200)) {
+            try site.json("backups").array?.contains { $0["timeline"].integer == 2 } ?? false
+          }
+          try Numbers.add(5, pair.primary)
+          try site.waitUntilDurable(pair.primary)
+          #expect(try site.json("wal", "gaps") == .array([]))
+        }
+        let first = try #require(try site.json("backups").array?.last?["id"].text)
+        for (target, numbers) in [
+          ([], [1, 2, 4, 5]), (["--timeline", "1"], [1, 2, 3]), (["--backup", first], [1, 2, 4, 5]),
+        ] {
+          let directory = try site.fresh("restored")
+          defer { try? FileManager.default.removeItem(atPath: directory) }
+          try site.succeed(["restore", directory, "--cluster", BackupSite.cluster] + target)
+          try PostgresServer.startRestored(directory: directory, version: version) { copy in
+            try copy.waitUntilPromoted()
+            #expect(try Numbers.all(copy) == numbers, "\(target)")
+          }
+        }
+      }
     }
-    return
-      "host=\(value("host", first)),\(value("host", second)) port=\(value("port", first)),\(value("port", second)) "
-      + "user=postgres dbname=postgres target_session_attrs=read-write connect_timeout=5"
   }
 }
 

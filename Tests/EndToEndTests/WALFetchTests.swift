@@ -5,8 +5,8 @@ import Testing
 
 @Suite("restore_command", .serialized) struct WALFetchTests {
   @Test("hands over segments that were fetched ahead, with the store away, until there is none") func ahead() throws {
-    try Self.run { server, site, directory in
-      let names = try Self.segments(server, from: site)
+    try Self.run { _, site, directory in
+      let names = try Self.segments(site)
       let fetch = try RestoredDirectory(site, directory)
       #expect(try fetch.fetch(names[0]).succeeded)
       try Poll.until(.seconds(30), "what follows to be fetched") { fetch.ahead.count >= 5 }
@@ -24,6 +24,43 @@ import Testing
       #expect(try fetch.fetch(names[0]).succeeded && fetch.content() == expected)
       try FileManager.default.removeItem(atPath: directory + "/recovery.signal")
       try Poll.until(.seconds(30), "its end") { fetch.directories.isEmpty }
+    }
+  }
+
+  @Test("fetches ahead across a promotion, each segment from the timeline that recovery asks for", arguments: [15, 18])
+  func acrossTimelines(version: Int) throws {
+    try ServerPair.run(version: version, address: nil) { start in
+      var pair = start
+      try BackupSite.run(pair.primary, change: { $0.connection = pair.connection(overNetwork: false) }) { site in
+        try Numbers.create(pair.primary)
+        try site.withDaemon { _ in
+          try site.backup()
+          for number in 1...3 { try ArchiveCommandTests.fill(pair.primary, number) }
+          try pair.waitForStandby()
+          try pair.failOver()
+          for number in 4...6 { try ArchiveCommandTests.fill(pair.primary, number) }
+          try site.waitUntilDurable(pair.primary, deadline: .seconds(120))
+        }
+        let directory = try site.fresh("restored")
+        try site.succeed("restore", directory, "--cluster", BackupSite.cluster)
+        let fetch = try RestoredDirectory(site, directory)
+        let names = try Self.segments(of: "", site)
+        let old = try #require(names.first { $0.hasPrefix("00000001") })
+        let new = names.filter { $0.hasPrefix("00000002") }
+        #expect(try new.count >= 3 && fetch.fetch(old).succeeded)
+        try Poll.until(.seconds(30), "what follows to be fetched") { fetch.ahead.contains(new[1]) }
+        try FileManager.default.moveItem(atPath: site.store, toPath: site.store + ".away")
+        for name in new[...1] {
+          #expect(try fetch.fetch(name).succeeded)
+          // The long page header tells the timeline: bytes 4 to 7 (xlog_internal.h, XLogPageHeaderData).
+          if name == new[1] { #expect(try Array(fetch.content()[4..<8]) == [2, 0, 0, 0]) }
+        }
+        try FileManager.default.moveItem(atPath: site.store + ".away", toPath: site.store)
+        try PostgresServer.startRestored(directory: directory, version: version) { copy in
+          try copy.waitUntilPromoted()
+          #expect(try Numbers.all(copy) == Array(1...6))
+        }
+      }
     }
   }
 
@@ -102,9 +139,10 @@ import Testing
     }
   }
 
-  private static func segments(_ server: PostgresServer, from site: BackupSite) throws -> [String] {
+  /// Names of whole segments in the store, in order.
+  private static func segments(of timeline: String = "00000001", _ site: BackupSite) throws -> [String] {
     try FileManager.default.subpathsOfDirectory(atPath: site.store).compactMap { $0.split(separator: "/").last }
-      .map(String.init).filter { $0.utf8.count == 24 && $0.hasPrefix("00000001") }.sorted()
+      .map(String.init).filter { $0.utf8.count == 24 && $0.hasPrefix(timeline) }.sorted()
   }
 
   /// Puts settings in the place of those that `restore` wrote for its target.

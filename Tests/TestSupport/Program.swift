@@ -57,11 +57,13 @@ public enum Program {
   }
 
   /// Runs a program beside the closure; its process group is killed when the closure ends, if it has not exited by then.
+  /// - Parameter wrapper: A command that takes on the program's as its last arguments, before the user is switched.
   public static func running<Result>(
     _ path: String, _ arguments: [String] = [], environment: [String: String] = [:], input: String = "",
-    as user: ProgramUser = .current, _ body: (RunningProgram) throws -> Result
+    as user: ProgramUser = .current, wrapper: [String] = [], _ body: (RunningProgram) throws -> Result
   ) throws -> Result {
-    let program = try RunningProgram(path, arguments, environment: environment, input: input, user: user)
+    let program = try RunningProgram(
+      path, arguments, environment: environment, input: input, user: user, wrapper: wrapper)
     defer { program.end() }
     return try body(program)
   }

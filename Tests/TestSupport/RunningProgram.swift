@@ -13,9 +13,12 @@ public final class RunningProgram: Sendable {
   private let status = Mutex<ProgramStatus?>(nil)
 
   init(
-    _ path: String, _ arguments: [String], environment: [String: String], input: String, user: ProgramUser
+    _ path: String, _ arguments: [String], environment: [String: String], input: String, user: ProgramUser,
+    wrapper: [String] = []
   ) throws {
-    let (executable, wrapped) = try user.wrap(try Program.locate(path), arguments)
+    let (inner, wrapped) = try user.wrap(try Program.locate(path), arguments)
+    let command = wrapper + [inner] + wrapped
+    let executable = try Program.locate(command[0])
     var variables = ProcessInfo.processInfo.environment
     // Another user must not be sent to the home directory of the one who runs the tests.
     if user != .current { variables["HOME"] = "/tmp" }
@@ -23,9 +26,9 @@ public final class RunningProgram: Sendable {
     let source = try UnlinkedFile(content: input)
     output = try UnlinkedFile()
     error = try UnlinkedFile()
-    command = ([path] + arguments).joined(separator: " ")
+    self.command = ([path] + arguments).joined(separator: " ")
     pid = try Self.spawn(
-      executable, [executable] + wrapped, variables.map { "\($0)=\($1)" },
+      executable, [executable] + command.dropFirst(), variables.map { "\($0)=\($1)" },
       descriptors: [source.descriptor, output.descriptor, error.descriptor])
   }
 

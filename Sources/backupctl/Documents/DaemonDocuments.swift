@@ -66,10 +66,15 @@ extension RecoveryWindow: JSONConvertible {
   }
 }
 
+extension StoreWindows: JSONConvertible {
+  var json: JSONValue { .fields(["store": store, "windows": windows]) }
+}
+
 extension ClusterStatus: JSONConvertible {
   var json: JSONValue {
     .fields([
-      "name": name, "systemIdentifier": systemIdentifier, "windows": windows, "lastBackup": lastBackup, "wal": wal,
+      "name": name, "systemIdentifier": systemIdentifier, "windows": windows, "stores": stores,
+      "lastBackup": lastBackup, "wal": wal,
     ])
   }
 }

@@ -1,30 +1,32 @@
-internal import BackupModel
-internal import Repository
+public import BackupModel
 
 /// The WAL after one backup's start, along a path, up to the first gap.
-struct WALStretch {
+public struct WALStretch {
   /// Where contiguous WAL ends, and on which timeline.
-  let end: WALPosition
+  public let end: WALPosition
   /// Where the last complete record ends.
-  let completeEnd: LSN
+  public let completeEnd: LSN
   /// The server's clock when the last of it was written; nothing that ended before is missing.
-  let lastKnown: Timestamp?
+  public let lastKnown: Timestamp?
   private let catalog: WALCatalog
   /// What is held of each timeline on the way.
   private let runs: [(from: WALPosition, to: LSN)]
 
+  /// - Parameter store: Count only what this store holds; nil counts all together.
   /// - Returns: Nil where the start itself is not held.
-  init?(_ catalog: WALCatalog, from start: LSN, piece: Int, of path: TimelinePath) throws {
+  public init?(
+    _ catalog: WALCatalog, from start: LSN, piece: Int, of path: TimelinePath, in store: StoreID? = nil
+  ) throws {
     var runs: [(from: WALPosition, to: LSN)] = []
     var latest: WALCatalog.Latest?
     var position = start
     for piece in path.pieces[piece...] {
       let from = WALPosition(timeline: piece.timeline, lsn: position)
-      let reached = catalog.coverage(from: from)
+      let reached = catalog.coverage(from: from, in: store)
       guard reached > position else { break }
       runs.append((from, min(reached, piece.end ?? reached)))
       if piece.end.map({ reached < $0 }) ?? true {
-        latest = try catalog.latestKnown(from: from) ?? latest
+        latest = try catalog.latestKnown(from: from, in: store) ?? latest
         break
       }
       position = piece.end ?? reached
@@ -33,7 +35,7 @@ struct WALStretch {
     self.catalog = catalog
     self.runs = runs
     end = WALPosition(timeline: last.from.timeline, lsn: last.to)
-    if latest == nil { latest = try catalog.latestKnown(from: last.from) }
+    if latest == nil { latest = try catalog.latestKnown(from: last.from, in: store) }
     completeEnd = min(latest?.completeEnd ?? last.from.lsn, last.to)
     lastKnown = [latest?.serverClock, latest?.lastCommit?.time].compactMap { $0 }.max()
   }
@@ -42,7 +44,7 @@ struct WALStretch {
   ///
   /// Those before the start in the same segment are looked at too: so a backup begun later than the time is found out
   /// where the clocks of server and backup differ.
-  func firstEnd(after time: Timestamp) throws -> WALIndex.Entry? {
+  public func firstEnd(after time: Timestamp) throws -> WALIndex.Entry? {
     for (index, run) in runs.enumerated() {
       var from = run.from
       if index == 0 {
@@ -56,7 +58,7 @@ struct WALStretch {
     return nil
   }
 
-  func end(of xid: UInt32) throws -> WALIndex.Entry? {
+  public func end(of xid: UInt32) throws -> WALIndex.Entry? {
     for run in runs {
       if let entry = try catalog.position(ofXID: xid, from: run.from), entry.end <= run.to { return entry }
     }
@@ -64,19 +66,19 @@ struct WALStretch {
   }
 
   /// The first of that name, which is the one recovery stops at.
-  func restorePoint(_ name: String) throws -> WALIndex.RestorePoint? {
+  public func restorePoint(_ name: String) throws -> WALIndex.RestorePoint? {
     for run in runs {
       if let point = try catalog.position(ofRestorePoint: name, from: run.from), point.end <= run.to { return point }
     }
     return nil
   }
 
-  func restorePoints() throws -> [WALIndex.RestorePoint] {
+  public func restorePoints() throws -> [WALIndex.RestorePoint] {
     try runs.flatMap { run in try catalog.restorePoints(from: run.from).filter { $0.end <= run.to } }
   }
 
   /// Whether a transaction is known to have ended in a record that begins at or after a position.
-  func hasEnd(from lsn: LSN) throws -> Bool {
+  public func hasEnd(from lsn: LSN) throws -> Bool {
     for run in runs where run.to > lsn {
       let first = WALSegment(timeline: run.from.timeline, holding: lsn, size: catalog.segmentSize)
       for piece in catalog.pieces[run.from.timeline] ?? [] where piece.segment >= first {
