@@ -56,7 +56,8 @@ let package = Package(
 
     // Resources.
     module("Postgres", ["BackupModel", "BlockingWork", "CLibPQ"]),
-    module("Storage", ["BackupModel", "BlockingWork", "DurableFiles"]),
+    module("Transfer", ["BackupModel", "BlockingWork", "CCurl", "Cryptography"]),
+    module("Storage", ["BackupModel", "BlockingWork", "Cryptography", "DurableFiles", "Transfer"]),
     module("KeyManagement", ["BackupModel", "Cryptography", "DurableFiles"]),
     module("JobState", ["BackupModel", "DurableFiles"]),
     module(
@@ -125,7 +126,8 @@ let package = Package(
         "BackupModel", "BlockingWork", "Checksums", "Compression", "Cryptography", "DurableFiles", "KeyManagement",
         "TestSupport",
       ]),
-    tests("StorageContractTests", ["BackupModel", "BlockingWork", "Storage", "TestSupport"]),
+    tests("TransferTests", ["BackupModel", "BlockingWork", "Cryptography", "TestSupport", "Transfer"]),
+    tests("StorageContractTests", ["BackupModel", "BlockingWork", "Storage", "TestSupport", "Transfer"]),
     tests(
       "RepositoryTests",
       [

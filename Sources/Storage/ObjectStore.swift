@@ -1,5 +1,6 @@
 public import BackupModel
 public import BlockingWork
+public import Transfer
 
 /// A place that holds objects. Calls block and are made on lanes.
 ///
@@ -21,6 +22,8 @@ public protocol ObjectStore: Sendable {
   /// Objects directly below a prefix, and the prefixes there, sorted by name.
   func list(below prefix: String) throws -> Listing
   func delete(_ name: ObjectName) throws
+  /// What was asked of a server so far; nil for a store that asks none.
+  var counters: TransferCounters? { get }
 }
 
 /// What lies directly below a prefix.
@@ -46,6 +49,8 @@ public struct Listing: Sendable {
 }
 
 extension ObjectStore {
+  public var counters: TransferCounters? { nil }
+
   /// The whole object.
   /// - Parameter limit: Larger ones are refused unread.
   public func readAll(_ name: ObjectName, limit: Int64 = 64 << 20) throws -> [UInt8] {

@@ -7,20 +7,13 @@ import TestSupport
 import Testing
 
 @Suite("A store in a directory") struct PosixStoreTests {
-  private static let checks: [(String, @Sendable (StorageContract) throws -> Void)] = [
-    ("reads what was put", { try $0.roundTrip() }), ("reads ranges", { try $0.ranges() }),
-    ("never overwrites", { try $0.neverOverwrites() }), ("has one winner of a race", { try $0.oneWinner() }),
-    ("lists", { try $0.listing() }), ("says what is missing", { try $0.missing() }),
-    ("deletes", { try $0.deletion() }), ("puts nothing once cancelled", { try $0.cancelled() }),
-  ]
-
-  @Test("keeps the contract of stores", arguments: checks.indices)
+  @Test("keeps the contract of stores", arguments: StorageContract.checks.indices)
   func contract(index: Int) throws {
     try TemporaryDirectory.run { directory in
       let root = directory + "/store"
       #expect(mkdir(root, 0o755) == 0)
-      try Self.checks[index].1(StorageContract(store: PosixStore(root: root)))
-      #expect(try temporaryFiles(root).isEmpty, "\(Self.checks[index].0): files left below tmp")
+      try StorageContract.checks[index].1(StorageContract(store: PosixStore(root: root)))
+      #expect(try temporaryFiles(root).isEmpty, "\(StorageContract.checks[index].0): files left below tmp")
     }
   }
 

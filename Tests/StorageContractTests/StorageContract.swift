@@ -7,6 +7,13 @@ import Testing
 
 /// What every store promises, whatever it is made of. A backend's suite makes an empty store and calls each of these.
 struct StorageContract {
+  static let checks: [(String, @Sendable (StorageContract) throws -> Void)] = [
+    ("reads what was put", { try $0.roundTrip() }), ("reads ranges", { try $0.ranges() }),
+    ("never overwrites", { try $0.neverOverwrites() }), ("has one winner of a race", { try $0.oneWinner() }),
+    ("lists", { try $0.listing() }), ("says what is missing", { try $0.missing() }),
+    ("deletes", { try $0.deletion() }), ("puts nothing once cancelled", { try $0.cancelled() }),
+  ]
+
   /// Empty at the beginning of each check.
   let store: any ObjectStore
 

@@ -1,5 +1,4 @@
 internal import BackupModel
-internal import BlockingWork
 
 #if canImport(Glibc)
   import Glibc
@@ -8,12 +7,12 @@ internal import BlockingWork
 /// Wakes threads that wait for a change of state kept elsewhere.
 ///
 /// - Note: `@unchecked Sendable`: `count` is touched only while `mutex` is held (POSIX, "Memory Synchronization").
-final class Signal: @unchecked Sendable {
+public final class Signal: @unchecked Sendable {
   private let mutex: UnsafeMutablePointer<pthread_mutex_t>
   private let changed: UnsafeMutablePointer<pthread_cond_t>
   private var count = 0
 
-  init() {
+  public init() {
     mutex = .allocate(capacity: 1)
     changed = .allocate(capacity: 1)
     pthread_mutex_init(mutex, nil)
@@ -32,13 +31,13 @@ final class Signal: @unchecked Sendable {
   }
 
   /// How often it was raised: read before looking at the state, given to ``wait(after:for:)`` after.
-  var value: Int {
+  public var value: Int {
     pthread_mutex_lock(mutex)
     defer { pthread_mutex_unlock(mutex) }
     return count
   }
 
-  func raise() {
+  public func raise() {
     pthread_mutex_lock(mutex)
     count += 1
     pthread_cond_broadcast(changed)
@@ -46,7 +45,7 @@ final class Signal: @unchecked Sendable {
   }
 
   /// Returns once raised after `value` was read, or when the time is over.
-  func wait(after value: Int, for duration: Duration) {
+  public func wait(after value: Int, for duration: Duration) {
     var deadline = timespec()
     clock_gettime(CLOCK_MONOTONIC, &deadline)
     let nanoseconds = max(0, min(duration.secondsValue, 3600)) * 1e9 + Double(deadline.tv_nsec)
@@ -61,7 +60,7 @@ final class Signal: @unchecked Sendable {
 
   /// Returns once `condition` has a value, asked again at each raise; nil when the time is over.
   /// - Throws: `CancellationError`, what `condition` throws.
-  func wait<Value>(
+  public func wait<Value>(
     _ cancellation: Cancellation, _ timeout: Duration = .seconds(1 << 40), for condition: () throws -> Value?
   ) throws -> Value? {
     let handler = cancellation.addHandler { self.raise() }

@@ -1,0 +1,135 @@
+internal import BackupModel
+internal import BlockingWork
+internal import Cryptography
+internal import Foundation
+internal import Synchronization
+internal import Transfer
+
+/// Signs requests to one bucket, sends them, and sends them again where that can help.
+final class S3Connection: Sendable {
+  let settings: S3Settings
+  let client: HTTPClient
+  private let credentials: AWSCredentials
+  private let retries: RetrySchedule
+  private let signer: SignatureV4
+
+  init(_ settings: S3Settings, _ credentials: AWSCredentials, _ options: HTTPClient.Options, _ retries: RetrySchedule) {
+    self.settings = settings
+    self.credentials = credentials
+    self.retries = retries
+    client = HTTPClient(options)
+    signer = SignatureV4(region: settings.region, service: "s3")
+  }
+
+  struct Call {
+    var method: HTTPRequest.Method
+    /// Of the object, with the prefix; empty for the bucket.
+    var key = ""
+    var query: [(name: String, value: String)] = []
+    var headers: [(name: String, value: String)] = []
+    var body: UnsafeRawBufferPointer?
+    /// SHA-256 of the body in hexadecimal.
+    var payloadHash = S3Connection.emptyHash
+    var sink = HTTPSink.collect(limit: 16 << 20)
+    /// Statuses that are an answer and not an error.
+    var accepted: Set<Int> = []
+  }
+
+  static let emptyHash = BytesText.hexadecimal(SHA256Digest.hash([]))
+
+  /// - Parameter again: Told before each further attempt.
+  /// - Throws: ``S3Error``, ``TransferError``, ``AWSCredentialError``, `CancellationError`.
+  func send(
+    _ call: Call, _ cancellation: Cancellation, again: () -> Void = {}
+  ) throws -> HTTPResponse {
+    try retries.run(cancellation, advice: advice) { attempt in
+      if attempt > 0 {
+        client.addRetry()
+        again()
+      }
+      let response = try once(call, cancellation)
+      if response.isSuccess || call.accepted.contains(response.status) { return response }
+      throw S3Error(response, bucket: settings.bucket)
+    }
+  }
+
+  private func once(_ call: Call, _ cancellation: Cancellation) throws -> HTTPResponse {
+    let (scheme, host) = settings.origin
+    let path = settings.path(call.key)
+    let request = SignatureV4.Request(
+      call.method, host: host, path: path, query: call.query, headers: call.headers, payloadHash: call.payloadHash)
+    var headers = try signer.sign(request, with: credentials.keys(cancellation), at: .now())
+    // libcurl would name a form's type.
+    if call.method == .put || call.method == .post { headers.append(("Content-Type", "application/octet-stream")) }
+    let query = SignatureV4.query(call.query)
+    let url = "\(scheme)://\(host)\(path)" + (query.isEmpty ? "" : "?" + query)
+    return try client.send(
+      HTTPRequest(call.method, url, headers: headers), body: call.body.map { [$0] } ?? [], into: call.sink,
+      cancellation)
+  }
+
+  private func advice(_ error: any Error) -> RetrySchedule.Advice {
+    switch error {
+    case let error as TransferError: return error.isTransient ? .again(after: nil) : .giveUp
+    case let error as S3Error:
+      // Keys of a role end; those of the configuration may have been replaced.
+      if error.code == "ExpiredToken" {
+        credentials.forget()
+        return .again(after: nil)
+      }
+      return error.isTransient ? .again(after: error.retryAfter) : .giveUp
+    default: return .giveUp
+    }
+  }
+}
+
+/// What a server of S3's protocol answered instead of doing it.
+struct S3Error: OperatorError {
+  var status: Int
+  /// `NoSuchKey` and its like; nil where it did not say.
+  var code: String?
+  private var message: String?
+  private var bucket: String
+  var retryAfter: Duration?
+
+  init(_ response: HTTPResponse, bucket: String) {
+    status = response.status
+    self.bucket = bucket
+    retryAfter = response.headers["retry-after"].flatMap { Int($0) }.map { .seconds($0) }
+    guard let root = XMLElement.parse(response.body) else { return }
+    code = root.child("Code")?.text
+    message = root.child("Message")?.text
+  }
+
+  /// - SeeAlso: AWS, "Amazon S3 error responses".
+  var isTransient: Bool {
+    switch status {
+    case 408, 429, 500...599: return status != 501
+    case 200..<300: return true
+    default:
+      return ["RequestTimeTooSkewed", "RequestTimeout", "SlowDown", "ConditionalRequestConflict", "BadDigest"]
+        .contains(code)
+    }
+  }
+
+  var summary: String { "the server answered \(status)" + (code.map { " (\($0))" } ?? "") }
+  var detail: String? { message }
+  var hint: String? {
+    switch code {
+    case "NoSuchBucket": "Make bucket \"\(bucket)\", or name another."
+    case "RequestTimeTooSkewed": "Set this host's clock: it is far from the server's."
+    case "SignatureDoesNotMatch", "InvalidAccessKeyId":
+      "Check the access key, the secret key and the region of the store."
+    case "AccessDenied", "403": "\"backupctl repository policy\" prints the rights that the keys need."
+    case "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
+      "Check the store's region and endpoint: the bucket lies elsewhere."
+    default:
+      switch status {
+      case 403: "\"backupctl repository policy\" prints the rights that the keys need."
+      case 301, 307: "Check the store's region and endpoint: the bucket lies elsewhere."
+      case 500...599: "The server is in trouble; what was not stored is tried again."
+      default: nil
+      }
+    }
+  }
+}

@@ -1,0 +1,51 @@
+internal import Transfer
+
+/// Which bucket, and how it is spoken to.
+public struct S3Settings: Sendable {
+  public var bucket: String
+  public var region: String
+  /// `https://host:port` of a server that is not Amazon's; nil for Amazon's of the region.
+  public var endpoint: String?
+  /// The bucket in the path instead of the host name: what most servers but Amazon's want.
+  public var isPathStyle: Bool
+  /// Components before every object's name, without slashes at its ends; empty for none.
+  public var prefix: String
+  /// Of packs, where the server knows several.
+  public var packClass: String?
+  /// Of everything else, which must be readable at once.
+  public var otherClass: String?
+  /// Names that a page of a listing holds; nil leaves it to the server.
+  public var pageSize: Int?
+
+  public init(
+    bucket: String, region: String, endpoint: String? = nil, isPathStyle: Bool? = nil, prefix: String = "",
+    packClass: String? = nil, otherClass: String? = nil
+  ) {
+    self.bucket = bucket
+    self.region = region
+    self.endpoint = endpoint
+    self.isPathStyle = isPathStyle ?? (endpoint != nil)
+    self.prefix = prefix
+    self.packClass = packClass
+    self.otherClass = otherClass
+  }
+
+  /// `https` or `http`, and the host that requests go to.
+  var origin: (scheme: String, host: String) {
+    var scheme = "https"
+    var host = "s3.\(region).amazonaws.com"
+    if let endpoint, let range = endpoint.firstRange(of: "://") {
+      scheme = String(endpoint[..<range.lowerBound])
+      host = String(endpoint[range.upperBound...].prefix { $0 != "/" })
+    } else if let endpoint {
+      host = endpoint
+    }
+    return (scheme, isPathStyle ? host : "\(bucket).\(host)")
+  }
+
+  /// The encoded path of an object; of the bucket for an empty key.
+  func path(_ key: String) -> String {
+    let encoded = SignatureV4.encoded(key, slash: true)
+    return isPathStyle ? "/\(SignatureV4.encoded(bucket))" + (key.isEmpty ? "" : "/" + encoded) : "/" + encoded
+  }
+}

@@ -1,0 +1,49 @@
+public import BlockingWork
+
+/// How often and how long something is tried again that may only have been bad luck.
+public struct RetrySchedule: Sendable {
+  public enum Advice: Sendable {
+    case giveUp
+    /// - Parameter after: What the server asked for, if it did.
+    case again(after: Duration?)
+  }
+  /// From the first attempt to the beginning of the last one.
+  public var total: Duration
+  public var first: Duration
+  public var longest: Duration
+
+  public init(total: Duration = .seconds(60), first: Duration = .milliseconds(200), longest: Duration = .seconds(10)) {
+    self.total = total
+    self.first = first
+    self.longest = longest
+  }
+
+  /// Runs `body` until it succeeds or is not worth another attempt.
+  ///
+  /// Waits a random time up to a bound that doubles ("full jitter"), so that those who failed together do not come back
+  /// together.
+  /// - Parameters:
+  ///   - advice: What to do about an error.
+  ///   - body: Told which attempt it is, from 0.
+  /// - Throws: The last attempt's error; `CancellationError`.
+  public func run<Result>(
+    _ cancellation: Cancellation, advice: (any Error) -> Advice, _ body: (_ attempt: Int) throws -> Result
+  ) throws -> Result {
+    let deadline = ContinuousClock.now + total
+    var bound = first
+    var attempt = 0
+    while true {
+      do {
+        try cancellation.check()
+        return try body(attempt)
+      } catch {
+        guard case .again(let wanted) = advice(error) else { throw error }
+        let wait = max(min(wanted ?? .zero, longest * 3), bound * Double.random(in: 0...1))
+        guard ContinuousClock.now + wait < deadline else { throw error }
+        try cancellation.sleep(wait)
+        bound = min(bound * 2, longest)
+        attempt += 1
+      }
+    }
+  }
+}

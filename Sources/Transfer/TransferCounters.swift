@@ -1,0 +1,27 @@
+import Synchronization
+
+/// What was asked of one server, for run records: added up over its life.
+public final class TransferCounters: Sendable {
+  public struct Counts: Sendable, Hashable {
+    public var requests = 0
+    /// Requests that were made again.
+    public var retries = 0
+    public var sentBytes: Int64 = 0
+    public var receivedBytes: Int64 = 0
+    public init() {}
+
+    public static func - (a: Counts, b: Counts) -> Counts {
+      var difference = a
+      difference.requests -= b.requests
+      difference.retries -= b.retries
+      difference.sentBytes -= b.sentBytes
+      difference.receivedBytes -= b.receivedBytes
+      return difference
+    }
+  }
+  private let counts = Mutex(Counts())
+  public init() {}
+
+  public var now: Counts { counts.withLock { $0 } }
+  func add(_ change: (inout Counts) -> Void) { counts.withLock { change(&$0) } }
+}

@@ -1,0 +1,38 @@
+public import BackupModel
+
+/// A transfer did not come to an answer: nothing is known of what the server did.
+public enum TransferError: OperatorError {
+  /// libcurl's own words, which name host and port and never a secret.
+  case failed(host: String, reason: String, isTransient: Bool)
+  /// Below the rate that a server must keep, for longer than it may.
+  case tooSlow(host: String, floor: Int)
+  /// More bytes than asked for.
+  case tooLong(host: String, limit: Int)
+
+  public var summary: String {
+    switch self {
+    case .failed(let host, _, _), .tooSlow(let host, _), .tooLong(let host, _): "could not talk to \"\(host)\""
+    }
+  }
+  public var detail: String? {
+    switch self {
+    case .failed(_, let reason, _): reason
+    case .tooSlow(_, let floor): "Less than \(floor) bytes a second came or went for half a minute."
+    case .tooLong(_, let limit): "It sent more than the \(limit) bytes that were asked for."
+    }
+  }
+  public var hint: String? {
+    switch self {
+    case .failed(_, _, let isTransient):
+      isTransient ? nil : "Check the endpoint, and that its certificate is from an authority this host trusts."
+    default: nil
+    }
+  }
+  /// Whether asking again can help.
+  public var isTransient: Bool {
+    switch self {
+    case .failed(_, _, let isTransient): isTransient
+    case .tooSlow, .tooLong: true
+    }
+  }
+}

@@ -1,0 +1,60 @@
+internal import FoundationEssentials
+internal import Glibc
+
+/// A real server of objects on loopback, empty, for the length of a closure.
+public struct ObjectServer: Sendable {
+  public enum Kind: String, Sendable, CaseIterable {
+    /// Ceph's gateway: checks signatures, payloads and conditions.
+    case ceph
+    /// rclone over a directory: checks signatures, and no conditions.
+    case rclone
+    /// moto: knows storage classes that must be thawed, and checks no signature.
+    case moto
+    /// fake-gcs-server, Google's protocol.
+    case gcs
+    /// OpenSSH.
+    case sftp
+
+    var script: String {
+      switch self {
+      case .ceph: "ceph-s3.sh"
+      case .rclone: "s3-server.sh"
+      case .moto: "aws-server.sh"
+      case .gcs: "gcs-server.sh"
+      case .sftp: "sftp-server.sh"
+      }
+    }
+  }
+
+  public let kind: Kind
+  /// What it said of itself when it started: `endpoint`, `key`, `secret`, `region`, `data` and so on.
+  public let facts: [String: String]
+  public var endpoint: String { facts["endpoint"] ?? "" }
+  public var directory: String
+
+  /// - Throws: ``TestSupportError`` where its script fails.
+  public static func run<Result>(_ kind: Kind, _ body: (ObjectServer) throws -> Result) throws -> Result {
+    let environment = ProcessInfo.processInfo.environment
+    guard let parts = environment["BACKUPD_TEST_PARTS"], let servers = environment["BACKUPD_TEST_SERVERS"] else {
+      throw TestSupportError.systemCall("run scripts/test.sh, which sets", path: "BACKUPD_TEST_PARTS", errno: EINVAL)
+    }
+    return try TemporaryDirectory.run { directory in
+      let script = parts + "/" + kind.script
+      let variables = [
+        "RCLONE": servers + "/bin/rclone", "MOTO_SERVER": servers + "/bin/moto_server", "VENV": servers,
+      ]
+      let output = try Program.succeed(
+        "/bin/bash", [script, "start", directory + "/server", "\(try FreePort.find())"],
+        environment: variables, deadline: .seconds(120))
+      defer {
+        _ = try? Program.run("/bin/bash", [script, "stop", directory + "/server"], environment: variables)
+      }
+      var facts: [String: String] = [:]
+      for word in output.split(whereSeparator: \.isWhitespace) {
+        guard let equals = word.firstIndex(of: "=") else { continue }
+        facts[String(word[..<equals])] = String(word[word.index(after: equals)...])
+      }
+      return try body(ObjectServer(kind: kind, facts: facts, directory: directory + "/server"))
+    }
+  }
+}
