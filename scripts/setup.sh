@@ -13,7 +13,7 @@ packages=(
   # What the Swift compiler needs of the system.
   binutils git gcc libc6-dev libstdc++-12-dev libxml2 zlib1g-dev
   # What the tests run.
-  postgresql-15 postgresql-client-15 strace zstd procps systemd mount iproute2 faketime python3-venv ca-certificates
+  postgresql-15 postgresql-client-15 strace zstd procps systemd mount iproute2 faketime curl python3-venv ca-certificates
   ceph-mon ceph-osd radosgw ceph-common openssh-server openssh-client
   # What linting runs.
   mandoc

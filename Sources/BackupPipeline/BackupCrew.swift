@@ -53,7 +53,7 @@ struct BackupCrew {
         if isLast { try writer.finishPages() }
       }
     }
-    for store in writer.repository.stores.indices {
+    for store in writer.repository.required.indices {
       bodies.append { try writer.runSender(store) }
     }
     try runTogether(cancellation, label: "backup", share: share, bodies)

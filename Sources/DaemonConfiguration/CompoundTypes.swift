@@ -39,6 +39,27 @@ extension ValueType where Value == RepositorySettings.Encryption {
   }
 }
 
+extension ValueType where Value == StorageClasses {
+  static let storageClass = ValueType(name: "storage class, or mapping", range: nil) { place in
+    if case .scalar = place.node {
+      return StorageClassKeys.packs.type.read(place).map { StorageClasses(packs: $0, other: nil) }
+    }
+    guard let reader = MappingReader(place, keys: StorageClassKeys.keys) else { return nil }
+    return StorageClasses(packs: reader.value(StorageClassKeys.packs), other: reader.value(StorageClassKeys.other))
+  }
+}
+
+extension ValueType where Value == AWSKeySources {
+  static let awsKeys = ValueType(name: "places of keys", range: nil) { place in
+    guard let reader = MappingReader(place, keys: AWSKeyKeys.keys) else { return nil }
+    let token = reader.value(AWSKeyKeys.sessionToken)
+    guard let access = reader.value(AWSKeyKeys.accessKey), let secret = reader.value(AWSKeyKeys.secretKey) else {
+      return nil
+    }
+    return AWSKeySources(accessKey: access, secretKey: secret, sessionToken: token)
+  }
+}
+
 extension ValueType where Value == RetentionPolicy {
   static let retention = ValueType(name: "span, or mapping", range: nil) { place in
     if case .scalar = place.node {

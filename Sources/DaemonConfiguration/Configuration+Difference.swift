@@ -79,7 +79,25 @@ extension RepositorySettings {
 }
 
 extension StoreSettings {
-  fileprivate var facts: Configuration.Facts { [("path", path), ("durability", durability.rawValue)] }
+  fileprivate var facts: Configuration.Facts {
+    [("durability", durability.rawValue), ("keep", keep?.text), ("bandwidth", bandwidth?.description)] + place.facts
+  }
+}
+
+extension StorePlace {
+  fileprivate var facts: Configuration.Facts {
+    switch self {
+    case .directory(let path): [("path", path)]
+    case .s3(let place):
+      [
+        ("s3", place.description), ("region", place.region), ("endpoint", place.endpoint),
+        ("path-style", place.isPathStyle.map { "\($0)" }), ("packs", place.storageClass.packs),
+        ("other", place.storageClass.other), ("access-key", place.credentials?.accessKey.description),
+        ("secret-key", place.credentials?.secretKey.description),
+        ("session-token", place.credentials?.sessionToken?.description), ("ca-file", place.certificateFile),
+      ]
+    }
+  }
 }
 
 extension RunSettings {

@@ -18,24 +18,49 @@ struct ConfigurationChecks {
 
   private func checkStores() {
     for (index, store) in stores.enumerated() {
-      for earlier in stores[..<index] {
-        let path = store.value.path
-        let other = earlier.value.path
-        if path == other {
-          store.place.report("is the path of store \"\(earlier.value.id)\" as well: two copies need two places")
-        } else if AbsolutePath.isInside(path, other) || AbsolutePath.isInside(other, path) {
-          let inner = AbsolutePath.isInside(path, other)
-          store.place.report(
-            "\(inner ? "lies inside" : "contains") the path of store \"\(earlier.value.id)\", \"\(other)\"")
-        }
+      for earlier in stores[..<index] { check(store, against: earlier.value) }
+    }
+    if !stores.isEmpty, stores.allSatisfy({ $0.value.durability != .required }) {
+      stores[0].place.report(
+        "is not required, and no other store is", advice: "a backup must be in some store before it counts")
+    }
+    for store in stores where store.value.durability == .required && store.value.keep != nil {
+      let others = stores.filter { $0.value.id != store.value.id && $0.value.durability != .onCopy }
+      if others.allSatisfy({ $0.value.keep != nil }) {
+        store.place.report(
+          "has a keep of its own, and no other store keeps what the jobs promise",
+          advice: "leave out the keep of one store")
       }
+    }
+  }
+
+  /// Two copies need two places.
+  private func check(_ store: Placed<StoreSettings>, against earlier: StoreSettings) {
+    switch (store.value.place, earlier.place) {
+    case (.directory(let path), .directory(let other)):
+      if path == other {
+        store.place.report("is the path of store \"\(earlier.id)\" as well: two copies need two places")
+      } else if AbsolutePath.isInside(path, other) || AbsolutePath.isInside(other, path) {
+        let inner = AbsolutePath.isInside(path, other)
+        store.place.report("\(inner ? "lies inside" : "contains") the path of store \"\(earlier.id)\", \"\(other)\"")
+      }
+    case (.s3(let place), .s3(let other)):
+      let isSame = place.bucket == other.bucket && place.endpoint == other.endpoint
+      let paths = (
+        AbsolutePath.normalised("/" + place.prefix) ?? "/", AbsolutePath.normalised("/" + other.prefix) ?? "/"
+      )
+      if isSame, AbsolutePath.isInside(paths.0, paths.1) || AbsolutePath.isInside(paths.1, paths.0) {
+        store.place.report("shares the place of store \"\(earlier.id)\", \(other): two copies need two places")
+      }
+    default: break
     }
   }
 
   private func checkDataDirectories() {
     for (index, cluster) in clusters.enumerated() {
       guard let directory = cluster.value.dataDirectory else { continue }
-      for store in stores where AbsolutePath.isInside(store.value.path, directory) {
+      for store in stores {
+        guard let path = store.value.path, AbsolutePath.isInside(path, directory) else { continue }
         store.place.report(
           "lies inside the data directory of cluster \"\(cluster.value.id)\", and would be lost with it",
           advice: "put the store elsewhere, best on another disk")

@@ -88,14 +88,67 @@ enum EncryptionKeys {
 
 enum StoreKeys {
   static let path = Key(
-    "path", .absolutePath, .required, "The directory that holds this copy of the repository.")
+    "path", .absolutePath, .optional, "The directory that holds this copy of the repository. Or `s3`.")
+  static let s3 = Key(
+    "s3", .section, .optional,
+    "The bucket that holds it, of Amazon S3 or of a server with its protocol: see `repository.stores.<store>.s3`.")
   static let durability = Key(
-    "durability", .choice(refused: ["eventual", "on-copy"]) as ValueType<StoreDurability>, .standard("required"),
-    "`required`: a backup is not done before it is in this store.")
+    "durability", .choice() as ValueType<StoreDurability>, .standard("required"),
+    "`required`: a backup is not done before it is in this store. `eventual`: it follows as soon as it can, and how far it lags is told. `on-copy`: only jobs of kind `copy` fill it."
+  )
+  static let keep = Key(
+    "keep", .retention, .optional,
+    "How long copies stay in this store, in the words of a job's `keep`. Without it they stay as long as a job promises; some store must keep every promise."
+  )
+  static let bandwidth = Key(
+    "bandwidth", .rate("32KiB", "100GiB"), .optional,
+    "The most that goes to a store beyond this host and comes from it per second: `20MiB/s`.")
   static let section = Section(
     path: "repository.stores.<store>", sentence: "A place that holds a complete copy of the repository.",
-    keys: [path.declaration, durability.declaration]
-      + ["keep", "s3", "gcs", "azure", "sftp", "object-lock", "bandwidth"].map { .refused($0) })
+    keys: [path.declaration, s3.declaration, durability.declaration, keep.declaration, bandwidth.declaration]
+      + ["gcs", "azure", "sftp", "lock"].map { .refused($0) })
+}
+
+enum S3Keys {
+  static let bucket = Key("bucket", .text, .required, "The bucket. It must exist.")
+  static let region = Key(
+    "region", .text, .required, "The bucket's region; many servers that are not Amazon's take any.")
+  static let endpoint = Key(
+    "endpoint", .endpoint, .optional, "`https://host:port` of a server that is not Amazon's.")
+  static let pathStyle = Key(
+    "path-style", .flag, .computed("`true` where `endpoint` is named"),
+    "Whether the bucket is in the path and not in the host's name.")
+  static let prefix = Key(
+    "prefix", .objectPrefix, .optional, "What all names in the bucket begin with, such as `backups/oauth`.")
+  static let storageClass = Key(
+    "storage-class", .storageClass, .optional,
+    "The class of packs, such as `STANDARD_IA`; `{packs: GLACIER_IR, other: STANDARD_IA}` names that of everything else too, which must be readable at once."
+  )
+  static let credentials = Key(
+    "credentials", .awsKeys, .optional,
+    "Where the keys are kept: `{access-key: {credential: NAME}, secret-key: {credential: NAME}}`, and `session-token`. Without it they come from the environment, from the shared credentials file, or from the instance's role, in this order."
+  )
+  static let certificateFile = Key(
+    "ca-file", .absolutePath, .optional, "Certificates in PEM to trust instead of the system's.")
+  static let section = Section(
+    path: "repository.stores.<store>.s3", sentence: "A bucket.",
+    keys: [
+      bucket.declaration, region.declaration, endpoint.declaration, pathStyle.declaration, prefix.declaration,
+      storageClass.declaration, credentials.declaration, certificateFile.declaration,
+    ])
+}
+
+enum StorageClassKeys {
+  static let packs = Key("packs", .text, .optional, "The class of packs.")
+  static let other = Key("other", .text, .optional, "The class of everything else.")
+  static let keys = [packs.declaration, other.declaration]
+}
+
+enum AWSKeyKeys {
+  static let accessKey = Key("access-key", .secret, .required, "The access key's id.")
+  static let secretKey = Key("secret-key", .secret, .required, "The secret key.")
+  static let sessionToken = Key("session-token", .secret, .optional, "Of keys that end.")
+  static let keys = [accessKey.declaration, secretKey.declaration, sessionToken.declaration]
 }
 
 /// The kinds of jobs of this version.

@@ -83,16 +83,8 @@ struct ConfigurationReader {
     let storesPlace = reader.place(of: RepositoryKeys.stores)
     let entries = MappingReader.entries(storesPlace, as: StoreID.self)
     if entries.isEmpty, place.problems.problems.isEmpty { storesPlace.report("must name at least one store") }
-    let stores = entries.compactMap { id, place -> Placed<StoreSettings>? in
-      let remote = ["s3", "gcs", "azure", "sftp"]
-      // Another kind of store is one error, not two: that its path is missing is beside the point.
-      let isRemote = (MappingReader.pairs(place) ?? []).contains { remote.contains($0.name) }
-      guard let reader = MappingReader(place, keys: StoreKeys.section.keys), !isRemote else { return nil }
-      let path = reader.value(StoreKeys.path)
-      let durability = reader.value(StoreKeys.durability)
-      guard let path, let durability else { return nil }
-      return Placed(
-        value: StoreSettings(id: id, path: path, durability: durability), place: reader.place(of: StoreKeys.path))
+    let stores = entries.compactMap { id, place in
+      readStore(id, place).map { Placed(value: $0.value, place: $0.place) }
     }
     guard let encryption else { return nil }
     return (RepositorySettings(encryption: encryption, stores: stores.map(\.value)), stores)

@@ -47,17 +47,6 @@ public struct RepositorySettings: Sendable, Hashable {
   public var stores: [StoreSettings]
 }
 
-/// When a backup counts as done with regard to one store.
-public enum StoreDurability: String, Sendable, Hashable, CaseIterable { case required }
-
-/// One of `repository.stores`.
-public struct StoreSettings: Sendable, Hashable {
-  public var id: StoreID
-  /// The directory.
-  public var path: String
-  public var durability: StoreDurability
-}
-
 /// How the server gets to the checkpoint a backup begins with.
 public enum CheckpointMode: String, Sendable, Hashable, CaseIterable { case fast, spread }
 

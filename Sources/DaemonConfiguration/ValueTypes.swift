@@ -32,6 +32,40 @@ extension ValueType where Value == String {
     return path
   }
 
+  /// `http` or `https`, a host, perhaps a port, and no more.
+  static let endpoint = ValueType(name: "endpoint", range: "https://host:port") { place in
+    guard let text = ValueType.text.read(place) else { return nil }
+    let parts = text.firstRange(of: "://").map { (text[..<$0.lowerBound], text[$0.upperBound...]) }
+    let host = parts?.1.hasSuffix("/") == true ? parts?.1.dropLast() : parts?.1
+    guard let scheme = parts?.0, ["http", "https"].contains(scheme), let host, !host.isEmpty,
+      !host.contains(where: { "/?#@ ".contains($0) })
+    else {
+      place.report("\"\(text)\" is not an endpoint", advice: "write https://host or https://host:port")
+      return nil
+    }
+    return "\(scheme)://\(host)"
+  }
+
+  /// Components of what object names may hold, without slashes at the ends.
+  static let objectPrefix = ValueType(name: "prefix", range: "letters, digits, `.`, `-`, `_` and `/`") { place in
+    guard let text = ValueType.text.read(place) else { return nil }
+    let trimmed = text.split(separator: "/", omittingEmptySubsequences: true)
+    let isValid =
+      !trimmed.isEmpty
+      && trimmed.allSatisfy { part in
+        part != "." && part != ".."
+          && part.utf8.allSatisfy { byte in
+            (0x30...0x39).contains(byte) || (0x41...0x5A).contains(byte) || (0x61...0x7A).contains(byte)
+              || [0x2D, 0x2E, 0x5F].contains(byte)
+          }
+      }
+    if !isValid {
+      place.report(
+        "\"\(text)\" is not a usable prefix", advice: "use letters, digits, \".\", \"-\", \"_\" and \"/\"")
+    }
+    return isValid ? trimmed.joined(separator: "/") : nil
+  }
+
   static let slotName = ValueType(name: "slot name", range: "1 to 63 of a-z, 0-9 and _") { place in
     guard let text = place.text(expected: "a slot name") else { return nil }
     let isValid =

@@ -12,7 +12,10 @@ struct RecoverySettings: Sendable {
   init(plan: RestorePlan, options: RestoreOptions) {
     backup = plan.backup
     values = [
-      ("restore_command", options.fetch.restoreCommand(cluster: options.cluster, until: plan.end)),
+      (
+        "restore_command",
+        options.fetch.restoreCommand(cluster: options.cluster, until: plan.end, without: plan.unheard)
+      ),
       ("recovery_target_timeline", plan.timeline.description),
       ("recovery_target_action", plan.action.rawValue),
       ("recovery_target_inclusive", "on"),

@@ -58,12 +58,13 @@ public struct FetchCommand: Sendable, Hashable {
 
   /// The value of `restore_command`: run by `/bin/sh` in the data directory.
   /// - SeeAlso: `DESIGN.md`, "WAL"; PostgreSQL's manual, `restore_command`.
-  func restoreCommand(cluster: ClusterID, until: WALPosition) -> String {
+  func restoreCommand(cluster: ClusterID, until: WALPosition, without stores: [StoreID] = []) -> String {
     // PostgreSQL replaces %f and %p and reads %% as %.
-    let words = [
-      executable, "fetch", "--config", configuration, "--cluster", cluster.rawValue, "--until",
-      PlannedEnd.text(until),
-    ]
+    let words =
+      [
+        executable, "fetch", "--config", configuration, "--cluster", cluster.rawValue, "--until",
+        PlannedEnd.text(until),
+      ] + stores.flatMap { ["--without", $0.rawValue] }
     return words.map { ShellWord.quoted($0).replacingPercents }.joined(separator: " ") + " %f \"%p\""
   }
 }

@@ -16,6 +16,8 @@ public struct RestorePlan: Sendable {
   public var targetLSN: LSN?
   public var segmentSize: WALSegmentSize
   public var warnings: [String]
+  /// Stores that did not answer: recovery is led without them.
+  public var unheard: [StoreID]
 
   public var backup: BackupID { header.id }
 }

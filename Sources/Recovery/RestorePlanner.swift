@@ -21,7 +21,8 @@ public struct RestorePlanner: Sendable {
         try search.checkNothingLiesBeyondAGap(stretch, wal)
         return plan(
           options, lineage, header, replay: replay, lsn: lsn, timeline: path.target, end: stretch.end,
-          size: size, warnings: damaged + (try search.warnings(header, stretch, wal)))
+          size: size, warnings: damaged + (try search.warnings(header, stretch, wal)),
+          unheard: wal.failures.keys.sorted())
       case .beforeBackup, .unknown: continue
       case .beyond(let reason): search.reason = search.reason ?? reason
       }
@@ -93,10 +94,10 @@ public struct RestorePlanner: Sendable {
 
   private func plan(
     _ options: RestoreOptions, _ lineage: Lineage, _ header: ManifestHeader, replay: RecoveryTarget, lsn: LSN?,
-    timeline: TimelineID, end: WALPosition, size: WALSegmentSize, warnings: [String]
+    timeline: TimelineID, end: WALPosition, size: WALSegmentSize, warnings: [String], unheard: [StoreID]
   ) -> RestorePlan {
     RestorePlan(
       lineage: lineage, header: header, target: options.target, replayTarget: replay, timeline: timeline,
-      action: options.action, end: end, targetLSN: lsn, segmentSize: size, warnings: warnings)
+      action: options.action, end: end, targetLSN: lsn, segmentSize: size, warnings: warnings, unheard: unheard)
   }
 }

@@ -19,7 +19,7 @@ public struct Acceptance: Sendable, Hashable, Codable {
 
 extension Repository {
   /// Lineages of a cluster that any store knows, oldest first: in the order in which they were accepted.
-  /// - Throws: `StorageError` where a store does not answer.
+  /// - Throws: `StorageError` where no store answers.
   public func lineages(of cluster: ClusterID) throws -> [Lineage] {
     let found = try unorderedLineages(of: cluster)
     guard found.count > 1 else { return Array(found) }
@@ -65,8 +65,8 @@ extension Repository {
 
   private func acceptanceNumbers(of lineage: Lineage) throws -> Set<Int> {
     var numbers: Set<Int> = []
-    for store in stores {
-      for object in try store.objects.list(below: lineage.acceptancesPrefix).objects {
+    for (_, listing) in try listings(below: lineage.acceptancesPrefix) {
+      for object in listing.objects {
         let name = object.name.lastComponent
         if let number = Int(name), number > 0, name == "\(number)" { numbers.insert(number) }
       }

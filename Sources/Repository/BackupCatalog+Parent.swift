@@ -2,17 +2,17 @@ public import BackupModel
 internal import Storage
 
 extension BackupCatalog {
-  /// The backup whose pages the next one takes over: the newest that every store holds and that can be read.
+  /// The backup whose pages the next one takes over: the newest that every required store holds and that can be read.
   /// - Throws: `StorageError` where a store does not answer.
   public func parentCandidate(_ lineage: Lineage) throws -> BackupID? {
     var holders: [BackupID: Int] = [:]
-    for store in repository.stores {
+    for store in repository.required {
       for object in try store.objects.list(below: lineage.backupsPrefix).objects {
         if let id = try? BackupID(object.name.lastComponent) { holders[id, default: 0] += 1 }
       }
     }
     let deletions = try Deletions(repository, lineage)
-    for id in holders.filter({ $0.value == repository.stores.count }).keys.sorted().reversed() {
+    for id in holders.filter({ $0.value == repository.required.count }).keys.sorted().reversed() {
       // Its packs may go at any time once a day has passed.
       if deletions.tombstone(of: id) != nil { continue }
       // One that is damaged is passed over; listing shows it.

@@ -33,8 +33,9 @@ public struct BackupCatalog: Sendable {
   /// Backups of one lineage by sequence number.
   public func list(_ lineage: Lineage) throws -> (backups: [Backup], damaged: [Damage]) {
     var holders: [BackupID: [StoreID]] = [:]
-    for store in repository.stores {
-      for object in try store.objects.list(below: lineage.backupsPrefix).objects {
+    let listings = try repository.listings(below: lineage.backupsPrefix)
+    for (store, listing) in listings {
+      for object in listing.objects {
         guard let id = try? BackupID(object.name.lastComponent) else { continue }
         holders[id, default: []].append(store.id)
       }
@@ -45,7 +46,8 @@ public struct BackupCatalog: Sendable {
     for (id, stores) in holders {
       do {
         let header = try readHeader(of: id, lineage)
-        let missing = repository.stores.map(\.id).filter { !stores.contains($0) }
+        // Of a store that does not answer nobody knows.
+        let missing = listings.map(\.store.id).filter { !stores.contains($0) }
         var backup = header.backup(stores: stores, missingStores: missing)
         backup.deleted = deletions.tombstone(of: id)?.at
         backups.append(backup)
@@ -59,8 +61,8 @@ public struct BackupCatalog: Sendable {
   /// The newest backup id of a lineage and the highest sequence number, both nil where there is none.
   public func newest(_ lineage: Lineage) throws -> (id: BackupID, sequence: UInt64)? {
     var ids: Set<BackupID> = []
-    for store in repository.stores {
-      for object in try store.objects.list(below: lineage.backupsPrefix).objects {
+    for (_, listing) in try repository.listings(below: lineage.backupsPrefix) {
+      for object in listing.objects {
         if let id = try? BackupID(object.name.lastComponent) { ids.insert(id) }
       }
     }

@@ -18,7 +18,7 @@ extension BackupWriter {
     if let invalidPath { throw RepositoryError.entryInvalid(invalidPath) }
     let header = counted(header)
     var failures = sender.failures
-    let holding = repository.stores.filter { failures[$0.id] == nil }
+    let holding = repository.required.filter { failures[$0.id] == nil }
     let manifest = ManifestWriter(repository: repository, lineage: lineage)
     let objects = try manifest.write(header, packs: usage.livePacks, files: table)
     finishCache(header)
@@ -36,7 +36,7 @@ extension BackupWriter {
     // One store that has it makes it a backup, also where a cancellation came in between: who throws here takes the
     // packs away.
     if published.isEmpty { throw lastError ?? CancellationError() }
-    let missing = repository.stores.map(\.id).filter { !published.contains($0) }
+    let missing = repository.required.map(\.id).filter { !published.contains($0) }
     let warnings = settle(header.id, isComplete: missing.isEmpty)
     return Committed(
       backup: header.backup(stores: published, missingStores: missing), failures: failures, warnings: warnings)

@@ -4,18 +4,33 @@ public import KeyManagement
 public import Storage
 
 /// Whether a backup waits for a store.
-public enum Durability: String, Sendable, Hashable, Codable { case required }
+public enum Durability: String, Sendable, Hashable, Codable {
+  /// A backup is not done before it is there.
+  case required
+  /// Filled from the others as soon as it can be.
+  case eventual
+  /// Filled by copy jobs alone; read only where it is named.
+  case onCopy
+}
 
 /// A store under its configured name.
 public struct RepositoryStore: Sendable {
   public let id: StoreID
   public let objects: any ObjectStore
   public let durability: Durability
-  public init(id: StoreID, objects: any ObjectStore, durability: Durability = .required) {
+  /// How long copies stay here; nil: as long as they are promised anywhere.
+  public let keep: RetentionPolicy?
+  public init(
+    id: StoreID, objects: any ObjectStore, durability: Durability = .required, keep: RetentionPolicy? = nil
+  ) {
     self.id = id
     self.objects = objects
     self.durability = durability
+    self.keep = keep
   }
+
+  /// The same, each call tried once.
+  var once: RepositoryStore { RepositoryStore(id: id, objects: objects.once, durability: durability, keep: keep) }
 }
 
 /// The data keys of a repository by id.
@@ -37,8 +52,19 @@ public struct KeyRing: Sendable {
 public struct Repository: Sendable {
   public let id: RepositoryID
   public let keys: KeyRing
-  /// In the order of the configuration: reads ask the first that answers.
+  /// In the order of the configuration: reads ask the first that answers. Without those that only copy jobs fill.
   public let stores: [RepositoryStore]
+  /// Filled by copy jobs alone.
+  public let archives: [RepositoryStore]
+  /// What is not in all of these is not done.
+  public var required: [RepositoryStore] { stores.filter { $0.durability == .required } }
+
+  init(id: RepositoryID, keys: KeyRing, stores all: [RepositoryStore]) {
+    self.id = id
+    self.keys = keys
+    stores = all.filter { $0.durability != .onCopy }
+    archives = all.filter { $0.durability == .onCopy }
+  }
 
   /// The root document: `repository.json`.
   struct Root: Codable, Equatable {
@@ -91,23 +117,8 @@ public struct Repository: Sendable {
   ///
   /// A store that does not answer or holds a damaged root is passed over; one of an unknown format is not.
   public static func open(stores: [RepositoryStore], unlocking: Unlocking) throws -> Repository {
-    var found: [(store: RepositoryStore, root: Root)] = []
-    var failures: [(store: StoreID, error: any OperatorError)] = []
-    for store in stores {
-      do {
-        let root = try readRoot(store)
-        if let first = found.first, first.root.repository != root.repository {
-          throw RepositoryError.differentRepositories(
-            first.store.id, first.root.repository, store.id, root.repository)
-        }
-        found.append((store, root))
-      } catch let error as StorageError {
-        failures.append((store.id, error))
-      } catch let error as RepositoryError {
-        guard case .damaged = error else { throw error }
-        failures.append((store.id, error))
-      }
-    }
+    var (found, failures) = try roots(of: stores) { stores.count > 1 ? $0.once : $0 }
+    if found.isEmpty, stores.count > 1 { (found, failures) = try roots(of: stores) { $0 } }
     guard let root = found.first?.root else {
       if failures.allSatisfy({ ($0.error as? StorageError)?.isMissing == true }) {
         throw RepositoryError.missingRepository(stores: stores.map(\.id))
@@ -122,6 +133,35 @@ public struct Repository: Sendable {
     }
     let keys = try unlock(root, in: found.map(\.store), with: unlocking)
     return Repository(id: root.repository, keys: keys, stores: stores)
+  }
+
+  /// - Parameter view: How a store is asked.
+  private static func roots(
+    of stores: [RepositoryStore], as view: (RepositoryStore) -> RepositoryStore
+  ) throws -> (found: [(store: RepositoryStore, root: Root)], failures: [(store: StoreID, error: any OperatorError)]) {
+    var found: [(store: RepositoryStore, root: Root)] = []
+    var failures: [(store: StoreID, error: any OperatorError)] = []
+    for store in stores {
+      do {
+        let root = try readRoot(view(store))
+        if let first = found.first, first.root.repository != root.repository {
+          throw RepositoryError.differentRepositories(
+            first.store.id, first.root.repository, store.id, root.repository)
+        }
+        found.append((store, root))
+      } catch let error as StorageError {
+        failures.append((store.id, error))
+      } catch let error as RepositoryError {
+        guard case .damaged = error else { throw error }
+        failures.append((store.id, error))
+      }
+    }
+    return (found, failures)
+  }
+
+  /// What it is without some of its stores.
+  public func without(_ stores: Set<StoreID>) -> Repository {
+    Repository(id: id, keys: keys, stores: (self.stores + archives).filter { !stores.contains($0.id) })
   }
 
   /// Read before the rest: another version may have any form.
@@ -203,6 +243,12 @@ public struct Repository: Sendable {
   private static func firstAnswer<Result>(
     in stores: [RepositoryStore], for name: ObjectName, _ body: (RepositoryStore) throws -> Result
   ) throws -> Result {
+    if stores.count > 1 {
+      // Nobody waits for a store that is away while another has it.
+      for store in stores {
+        do { return try body(store.once) } catch let error where error is StorageError || error is RepositoryError {}
+      }
+    }
     var failures: [(StoreID, any Error)] = []
     for store in stores {
       do {
@@ -272,23 +318,37 @@ public struct Repository: Sendable {
     }
   }
 
-  func unorderedLineages(of cluster: ClusterID) throws -> Set<Lineage> {
-    var found: Set<Lineage> = []
+  /// What each store lists below a prefix; one that does not answer is passed over where another does.
+  /// - Throws: `StorageError` where none answers.
+  func listings(below prefix: String) throws -> [(store: RepositoryStore, listing: Listing)] {
+    var found: [(RepositoryStore, Listing)] = []
+    // Nobody waits for a store that is away while another answers.
+    if stores.count > 1 {
+      for store in stores {
+        do { found.append((store, try store.objects.once.list(below: prefix))) } catch is StorageError {}
+      }
+      if !found.isEmpty { return found }
+    }
+    var failure: (any Error)?
     for store in stores {
-      for name in try store.objects.list(below: "clusters/\(cluster)").prefixes {
-        guard let identifier = try? SystemIdentifier(name) else { continue }
-        found.insert(Lineage(cluster: cluster, systemIdentifier: identifier))
+      do {
+        found.append((store, try store.objects.list(below: prefix)))
+      } catch let error as StorageError {
+        failure = failure ?? error
       }
     }
+    if found.isEmpty, let failure { throw failure }
     return found
+  }
+
+  func unorderedLineages(of cluster: ClusterID) throws -> Set<Lineage> {
+    let names = try listings(below: "clusters/\(cluster)").flatMap(\.listing.prefixes)
+    return Set(
+      names.compactMap { try? SystemIdentifier($0) }.map { Lineage(cluster: cluster, systemIdentifier: $0) })
   }
 
   /// Clusters that any store knows, sorted.
   public func clusters() throws -> [ClusterID] {
-    var found: Set<ClusterID> = []
-    for store in stores {
-      found.formUnion(try store.objects.list(below: "clusters").prefixes.compactMap { try? ClusterID($0) })
-    }
-    return found.sorted()
+    Set(try listings(below: "clusters").flatMap(\.listing.prefixes).compactMap { try? ClusterID($0) }).sorted()
   }
 }

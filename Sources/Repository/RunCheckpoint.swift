@@ -26,11 +26,11 @@ public struct RunCheckpoint: Sendable, Hashable, Comparable {
   public static func < (a: Self, b: Self) -> Bool { (a.backup, a.number) < (b.backup, b.number) }
 
   /// All checkpoints any store has of a lineage, in order.
-  /// - Throws: `StorageError` where a store does not answer.
+  /// - Throws: `StorageError` where no store answers.
   public static func list(_ repository: Repository, _ lineage: Lineage) throws -> [RunCheckpoint] {
     var found: Set<RunCheckpoint> = []
-    for store in repository.stores {
-      for object in try store.objects.list(below: lineage.checkpointsPrefix).objects {
+    for (_, listing) in try repository.listings(below: lineage.checkpointsPrefix) {
+      for object in listing.objects {
         if let checkpoint = RunCheckpoint(component: object.name.lastComponent) { found.insert(checkpoint) }
       }
     }
@@ -39,7 +39,7 @@ public struct RunCheckpoint: Sendable, Hashable, Comparable {
 
   /// Removes the checkpoints of runs up to a backup that is complete: nobody reads them any more.
   static func remove(upTo backup: BackupID, _ repository: Repository, _ lineage: Lineage) throws {
-    for store in repository.stores {
+    for store in repository.required {
       for object in try store.objects.list(below: lineage.checkpointsPrefix).objects {
         guard let checkpoint = RunCheckpoint(component: object.name.lastComponent), checkpoint.backup <= backup else {
           continue

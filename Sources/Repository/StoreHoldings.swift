@@ -8,7 +8,7 @@ struct StoreHoldings: Sendable {
 
   /// - Throws: `StorageError` where a store does not answer.
   init(_ repository: Repository, _ lineage: Lineage) throws {
-    for store in repository.stores {
+    for store in repository.required {
       let damaged = try DamageMark.list(store, lineage)
       packs.append(try Self.list(store, below: lineage.packsPrefix).filter { !damaged.contains($0.key) })
       metadata.append(try Self.list(store, below: lineage.metadataPrefix).filter { !damaged.contains($0.key) })

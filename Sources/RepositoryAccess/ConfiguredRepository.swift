@@ -1,18 +1,61 @@
+public import BackupModel
 public import DaemonConfiguration
 public import KeyManagement
 public import Repository
 internal import Storage
+internal import Transfer
+
+/// Reads the secrets that a configuration names.
+public struct SecretReader: Sendable {
+  private let credential: @Sendable (String) throws -> Secret
+
+  /// - Parameter credential: Reads a credential of the service manager by its name.
+  public init(credential: @escaping @Sendable (String) throws -> Secret) { self.credential = credential }
+
+  public func read(_ source: SecretSource) throws -> Secret { try source.read(credential: credential) }
+
+  func keys(_ sources: AWSKeySources) throws -> AWSKeys {
+    AWSKeys(
+      accessKey: try read(sources.accessKey).revealText(), secretKey: try read(sources.secretKey).revealText(),
+      sessionToken: try sources.sessionToken.map { try read($0).revealText() })
+  }
+}
 
 /// From the configuration's words to the repository's own: what both programs do before they touch a repository.
 public enum ConfiguredRepository {
-  public static func stores(_ settings: RepositorySettings) -> [RepositoryStore] {
+  /// - Parameter makingDirectories: For who creates a repository: directories that are missing are made.
+  public static func stores(
+    _ settings: RepositorySettings, _ secrets: SecretReader, makingDirectories: Bool = false
+  ) -> [RepositoryStore] {
     settings.stores.map { store in
-      let durability: Durability =
-        switch store.durability {
-        case .required: .required
+      let objects: any ObjectStore =
+        switch store.place {
+        case .directory(let path): PosixStore(root: path, makesRoot: makingDirectories)
+        case .s3(let place): s3(place, store, secrets)
         }
-      return RepositoryStore(id: store.id, objects: PosixStore(root: store.path), durability: durability)
+      return RepositoryStore(
+        id: store.id, objects: objects, durability: durability(store.durability), keep: store.keep)
     }
+  }
+
+  private static func durability(_ durability: StoreDurability) -> Durability {
+    switch durability {
+    case .required: .required
+    case .eventual: .eventual
+    case .onCopy: .onCopy
+    }
+  }
+
+  private static func s3(_ place: S3Place, _ store: StoreSettings, _ secrets: SecretReader) -> S3Store {
+    let settings = S3Settings(
+      bucket: place.bucket, region: place.region, endpoint: place.endpoint, isPathStyle: place.isPathStyle,
+      prefix: place.prefix, packClass: place.storageClass.packs, otherClass: place.storageClass.other)
+    let source: AWSCredentialSource =
+      place.credentials.map { sources in .configured { try secrets.keys(sources) } } ?? .automatic
+    var options = HTTPClient.Options()
+    options.certificateFile = place.certificateFile
+    options.limit = store.bandwidth.map { BandwidthLimit(rate: Int($0.value)) }
+    return S3Store(settings, credentials: AWSCredentials(source), options: options)
   }
 
   /// - Throws: `KeyError` where the key file is missing, open to others or not a key file.
@@ -28,7 +71,7 @@ public enum ConfiguredRepository {
     for store in repository.stores { try (store.objects as? PosixStore)?.sweep() }
   }
 
-  public static func open(_ settings: RepositorySettings) throws -> Repository {
-    try Repository.open(stores: stores(settings), unlocking: unlocking(settings))
+  public static func open(_ settings: RepositorySettings, _ secrets: SecretReader) throws -> Repository {
+    try Repository.open(stores: stores(settings, secrets), unlocking: unlocking(settings))
   }
 }

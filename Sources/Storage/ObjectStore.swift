@@ -22,6 +22,8 @@ public protocol ObjectStore: Sendable {
   /// Objects directly below a prefix, and the prefixes there, sorted by name.
   func list(below prefix: String) throws -> Listing
   func delete(_ name: ObjectName) throws
+  /// The same store, each call tried once: for who can ask another one.
+  var once: any ObjectStore { get }
   /// What was asked of a server so far; nil for a store that asks none.
   var counters: TransferCounters? { get }
 }
@@ -50,6 +52,7 @@ public struct Listing: Sendable {
 
 extension ObjectStore {
   public var counters: TransferCounters? { nil }
+  public var once: any ObjectStore { self }
 
   /// The whole object.
   /// - Parameter limit: Larger ones are refused unread.

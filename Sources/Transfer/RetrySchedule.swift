@@ -12,7 +12,7 @@ public struct RetrySchedule: Sendable {
   public var first: Duration
   public var longest: Duration
 
-  public init(total: Duration = .seconds(60), first: Duration = .milliseconds(200), longest: Duration = .seconds(10)) {
+  public init(total: Duration = .seconds(30), first: Duration = .milliseconds(200), longest: Duration = .seconds(10)) {
     self.total = total
     self.first = first
     self.longest = longest

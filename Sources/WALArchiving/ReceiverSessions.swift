@@ -128,7 +128,7 @@ final class ReceiverSessions {
   /// and one that overlaps another does no harm.
   private func slices(of segment: WALSegment, _ lineage: Lineage, _ size: WALSegmentSize) -> LSN {
     var held: [StoreID: Set<WALSlice>] = [:]
-    for store in repository.stores {
+    for store in repository.required {
       let listing = try? store.objects.list(below: lineage.walSlicesPrefix(segment, size: size))
       held[store.id] = Set(listing?.objects.compactMap { WALSlice(component: $0.name.lastComponent) } ?? [])
     }

@@ -92,7 +92,7 @@ public final class WALArchiver: Sendable {
         }
         return lineage
       }
-    queue = ShippingQueue(stores: repository.stores.map(\.id), interval: options.partialInterval)
+    queue = ShippingQueue(stores: repository.required.map(\.id), interval: options.partialInterval)
     state = ReceiverState(changed: queue.changed)
     self.accept = accept
     let queue = self.queue

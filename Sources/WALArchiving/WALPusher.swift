@@ -223,7 +223,7 @@ final class WALPusher: Sendable {
     if timeline.value == 1 || state.withLock({ $0.histories.contains(history) }) { return }
     let file = try PushedFile(directory + "/" + timeline.historyFileName)
     if DurableFile.exists(file.path) { return try takeHistory(timeline, file, place, cancellation) }
-    for store in repository.stores where try store.objects.size(of: history) == nil {
+    for store in repository.required where try store.objects.size(of: history) == nil {
       throw WALArchivingError.pushedFileInvalid(
         path: file.path, reason: "It is missing, and store \"\(store.id)\" does not hold it either.")
     }
@@ -281,7 +281,7 @@ final class WALPusher: Sendable {
   private func placeDirectly(
     _ shipment: Shipment, _ file: PushedFile, _ place: Place, _ cancellation: Cancellation
   ) throws -> Bool {
-    guard repository.stores.allSatisfy({ $0.objects is PosixStore }) else { return false }
+    guard repository.required.allSatisfy({ $0.objects is PosixStore }) else { return false }
     // What waits for a store goes first: a history before its segments, and what a store refused is not tried for each.
     if queue.look({ !$0.items.isEmpty }) { return false }
     do {

@@ -60,7 +60,7 @@ final class WALShipper: Sendable {
   ) throws {
     defer { if queue.release(item.shipment) { finish(item.shipment, cancellation) } }
     let load = ShipmentBytes(item, buffer)
-    for store in repository.stores where stores.contains(store.id) {
+    for store in repository.required where stores.contains(store.id) {
       do {
         try put(item.shipment, load, in: store, cancellation)
         if queue.succeeded(item.shipment, in: store.id) { observe(.storeRecovered(store.id)) }
@@ -79,7 +79,7 @@ final class WALShipper: Sendable {
     let item = ShippingQueue.Item(shipment: shipment, index: nil, pending: [])
     let load = ShipmentBytes(item, SealedBuffer(capacity: sealedSize))
     load.plain = try bytes(of: shipment, at: path)
-    for store in repository.stores { try put(shipment, load, in: store, cancellation) }
+    for store in repository.required { try put(shipment, load, in: store, cancellation) }
   }
 
   /// Whether every store holds a shipment already; one that does not answer counts as lacking it.
@@ -89,7 +89,7 @@ final class WALShipper: Sendable {
     let load = ShipmentBytes(
       ShippingQueue.Item(shipment: shipment, index: nil, pending: []), SealedBuffer(capacity: sealedSize))
     var isEverywhere = true
-    for store in repository.stores {
+    for store in repository.required {
       do {
         guard try store.objects.size(of: name) != nil else {
           isEverywhere = false
@@ -187,7 +187,7 @@ final class WALShipper: Sendable {
 
   /// Takes an object that another store holds.
   private func takeSealed(_ kind: ObjectKind, _ name: ObjectName, _ load: ShipmentBytes) throws -> Bool {
-    for other in repository.stores {
+    for other in repository.required {
       do {
         guard try other.objects.size(of: name) != nil else { continue }
         try compare(kind, name, load, in: other)

@@ -77,8 +77,8 @@ struct ClusterAcceptCommand: ParsableCommand {
   private static func give(_ lineage: Lineage, isNew: Bool, _ settings: RepositorySettings) throws {
     guard FileOwner.isRoot else { return }
     for store in settings.stores {
-      guard let owner = FileOwner(of: store.path) else { continue }
-      try MadePaths.giveTree("\(store.path)/\(isNew ? lineage.prefix : lineage.acceptancesPrefix)", to: owner)
+      guard let path = store.path, let owner = FileOwner(of: path) else { continue }
+      try MadePaths.giveTree("\(path)/\(isNew ? lineage.prefix : lineage.acceptancesPrefix)", to: owner)
     }
   }
 }

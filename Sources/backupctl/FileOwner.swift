@@ -26,7 +26,7 @@ struct FileOwner {
       return owner
     }
     guard isRoot else { return nil }
-    var paths = settings.stores.map(\.path)
+    var paths = settings.stores.compactMap(\.path)
     if case .keyFile(let path) = settings.encryption { paths.append(path) }
     return paths.lazy.compactMap { FileOwner(of: MadePaths.nearestExisting($0)) }.first { $0.user != 0 }
   }
@@ -64,7 +64,7 @@ struct MadePaths {
 
   /// Looks before anything is made.
   init(for settings: RepositorySettings) {
-    stores = settings.stores.map(\.path)
+    stores = settings.stores.compactMap(\.path)
     missing = []
     for store in stores { addMissing(store) }
     if case .keyFile(let path) = settings.encryption { addMissing(DurableFile.parent(of: path)) }

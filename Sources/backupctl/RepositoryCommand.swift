@@ -70,7 +70,10 @@ struct RepositoryInfo: JSONConvertible {
 
   var json: JSONValue {
     let stores = settings.stores.map { store in
-      JSONValue.fields(["name": store.id, "path": store.path, "durability": store.durability.rawValue])
+      JSONValue.fields([
+        "name": store.id, "path": store.path, "location": store.place.description,
+        "durability": store.durability.rawValue,
+      ])
     }
     return .fields([
       "repository": repository.id, "encryption": keyFile == nil ? "none" : "key-file", "keyFile": keyFile,
@@ -81,7 +84,7 @@ struct RepositoryInfo: JSONConvertible {
   var text: String {
     var lines = ["repository \(repository.id)".styled(.strong)]
     lines.append("  " + (keyFile.map { "encrypted, key file \"\($0)\"" } ?? "not encrypted"))
-    lines += settings.stores.map { "  store \($0.id) in \"\($0.path)\"" }
+    lines += settings.stores.map { "  store \($0.id) in \($0.place)" }
     if clusters.isEmpty { lines.append("  no backups yet") }
     for cluster in clusters {
       let count = "\(cluster.backups) backup\(cluster.backups == 1 ? "" : "s")"

@@ -22,7 +22,7 @@ struct RepositoryCreateCommand: ParsableCommand {
 
   func run() throws {
     let settings = try shared.loadConfiguration().repository
-    let stores = ConfiguredRepository.stores(settings)
+    let stores = ConfiguredRepository.stores(settings, RepositoryOpening.secrets, makingDirectories: true)
     var made = MadePaths(for: settings)
     let owner = try FileOwner.forRepository(owner, settings)
     // Before a key is made: a key file beside a repository that it does not open would mislead.
@@ -79,11 +79,13 @@ struct RepositoryCreateCommand: ParsableCommand {
     let document = JSONValue.fields([
       "repository": repository.id, "encryption": key == nil ? "none" : "key-file", "keyFile": key?.file.path,
       "keyFileID": key?.file.id, "keyFileCreated": key.map { $0.isNew }, "owner": owner?.name,
-      "stores": settings.stores.map { JSONValue.fields(["name": $0.id, "path": $0.path]) },
+      "stores": settings.stores.map {
+        JSONValue.fields(["name": $0.id, "path": $0.path, "location": $0.place.description])
+      },
     ])
     shared.show(document) {
       var lines = ["created repository \(repository.id)"]
-      lines += settings.stores.map { "  store \($0.id) in \"\($0.path)\"" }
+      lines += settings.stores.map { "  store \($0.id) in \($0.place)" }
       if let owner { lines.append("  owned by \(owner.name)") }
       return (lines + [""] + Self.advice(key)).joined(separator: "\n")
     }

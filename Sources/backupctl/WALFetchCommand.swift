@@ -22,6 +22,11 @@ struct WALFetchCommand: ParsableCommand {
   var until: WALPosition?
   @Flag(help: "For a standby, which asks again: 1 also where a store does not answer.")
   var standby = false
+  @Option(
+    help:
+      "A store that is not asked and counts as having nothing, such as one that is lost. May be given several times.",
+    transform: parsing { try StoreID($0) })
+  var without: [StoreID] = []
   @Option(help: .hidden)
   var prefetch: String?
   @Flag(help: .hidden)
@@ -59,7 +64,9 @@ struct WALFetchCommand: ParsableCommand {
   }
 
   private func open() throws -> WALFetch {
-    let repository = try RepositoryOpening.open(shared.loadConfiguration().repository)
+    var settings = try shared.loadConfiguration().repository
+    settings.stores.removeAll { without.contains($0.id) }
+    let repository = try RepositoryOpening.open(settings)
     return WALFetch(repository: repository, cluster: cluster, until: until)
   }
 

@@ -47,14 +47,16 @@ extension DaemonControl {
 
   /// On a lane: a disk may not answer. A store that was there before may be away for a while, one that is new must answer:
   /// what is wrong with it is found now, not by the next backup.
-  private static func open(_ settings: RepositorySettings, after old: RepositorySettings) async throws -> Repository {
+  private static func open(
+    _ settings: RepositorySettings, after old: RepositorySettings, _ secrets: SecretReader
+  ) async throws -> Repository {
     try await Lane(label: "reload").run { _ in
       for store in settings.stores where !old.stores.contains(store) {
         var alone = settings
         alone.stores = [store]
-        _ = try ConfiguredRepository.open(alone)
+        _ = try ConfiguredRepository.open(alone, secrets)
       }
-      return try ConfiguredRepository.open(settings)
+      return try ConfiguredRepository.open(settings, secrets)
     }
   }
 
@@ -68,7 +70,11 @@ extension DaemonControl {
       var differences = new.difference(from: old)
       if let bound = new.daemon.keepBound(of: old.daemon) { differences.append(bound) }
       let isMoved = new.repository != old.repository
-      let repository = isMoved ? try await Self.open(new.repository, after: old.repository) : nil
+      let repository =
+        isMoved
+        ? try await Self.open(
+          new.repository, after: old.repository,
+          SecretReader { [credentials = configuration.credentials] in try credentials.read($0) }) : nil
       configuration.replace(with: new)
       if let repository { await recoverability.replace(with: repository) }
       await runner.apply(jobs, repository: repository)

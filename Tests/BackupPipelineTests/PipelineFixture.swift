@@ -36,7 +36,8 @@ struct PipelineFixture {
 
   static func run<Result>(_ body: (PipelineFixture) throws -> Result) throws -> Result {
     try TemporaryDirectory.run { directory in
-      let store = RepositoryStore(id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store"))
+      let store = RepositoryStore(
+        id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store", makesRoot: true))
       let repository = try Repository.create(in: [store], unlocking: .unwrapped, cancellation: Cancellation())
       return try body(PipelineFixture(repository: repository, directory: directory))
     }

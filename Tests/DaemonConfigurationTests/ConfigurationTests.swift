@@ -182,15 +182,37 @@ enum Sample {
       ),
       (
         Sample.text(stores: "    cloud: {s3: {bucket: b}}\n"),
-        ["f:6:13: repository.stores.cloud.s3: is not supported by this version"]
+        ["f:6:17: repository.stores.cloud.s3: the key \"region\" is missing"]
       ),
       (
         Sample.text(stores: "    a: {path: /a, durability: eventual}\n"),
-        ["f:6:31: repository.stores.a.durability: \"eventual\" is not supported by this version; use required"]
+        [
+          "f:6:15: repository.stores.a.path: is not required, and no other store is; a backup must be in some store before it counts"
+        ]
       ),
       (
         Sample.text(stores: "    a: {path: /a, keep: 3d}\n"),
-        ["f:6:19: repository.stores.a.keep: is not supported by this version"]
+        [
+          "f:6:15: repository.stores.a.path: has a keep of its own, and no other store keeps what the jobs promise; leave out the keep of one store"
+        ]
+      ),
+      (
+        Sample.text(stores: "    a: {sftp: {host: h}}\n"),
+        ["f:6:9: repository.stores.a.sftp: is not supported by this version"]
+      ),
+      (
+        Sample.text(stores: "    a: {s3: {bucket: b, region: r, prefix: x}}\n    b: {s3: {bucket: b, region: r}}\n"),
+        ["f:7:13: repository.stores.b.s3: shares the place of store \"a\", s3://b/x: two copies need two places"]
+      ),
+      (
+        Sample.text(stores: "    a: {path: /a, s3: {bucket: b, region: r}}\n"),
+        ["f:6:8: repository.stores.a: must name exactly one of path and s3"]
+      ),
+      (
+        Sample.text(stores: "    a: {s3: {bucket: b, region: r, endpoint: \"ftp://h/x\"}}\n"),
+        [
+          "f:6:46: repository.stores.a.s3.endpoint: \"ftp://h/x\" is not an endpoint; write https://host or https://host:port"
+        ]
       ),
       (
         Sample.text(stores: "    a: {path: /a}\n    b: {path: /a/}\n"),

@@ -11,7 +11,7 @@ extension BackupSite {
   func pruneLater(_ later: Duration) throws {
     let settings = try Configuration.load(path: configuration)
     let cluster = try ClusterID(Self.cluster)
-    let stores = ConfiguredRepository.stores(settings.repository).map {
+    let stores = ConfiguredRepository.stores(settings.repository, SecretReader { _ in Secret("") }).map {
       RepositoryStore(id: $0.id, objects: LaterStore(store: $0.objects, later: later), durability: $0.durability)
     }
     let repository = try Repository.open(stores: stores, unlocking: ConfiguredRepository.unlocking(settings.repository))

@@ -21,7 +21,8 @@ struct JobsFixture: Sendable {
 
   static func run(_ server: PostgresServer, _ body: (JobsFixture) async throws -> Void) async throws {
     try await TemporaryDirectory.run { directory in
-      let store = RepositoryStore(id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store"))
+      let store = RepositoryStore(
+        id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store", makesRoot: true))
       let repository = try Repository.create(in: [store], unlocking: .unwrapped, cancellation: Cancellation())
       let state = try JobStateStore(directory: directory + "/state", now: .now())
       try await body(

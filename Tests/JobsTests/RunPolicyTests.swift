@@ -49,7 +49,8 @@ private struct StagedRunner {
   let runner: JobRunner
 
   init(directory: String, clock: any JobClock = HostJobClock(), patience: Duration = .seconds(300)) throws {
-    let store = RepositoryStore(id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store"))
+    let store = RepositoryStore(
+      id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store", makesRoot: true))
     let repository = try Repository.create(in: [store], unlocking: .unwrapped, cancellation: Cancellation())
     state = try JobStateStore(directory: directory + "/state", now: clock.now)
     runner = JobRunner(

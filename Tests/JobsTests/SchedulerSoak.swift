@@ -38,7 +38,8 @@ struct SchedulerSoak {
   @Test("begins each run of 1,000 jobs less than 100 ms late")
   func thousandJobs() async throws {
     try await TemporaryDirectory.run { directory in
-      let store = RepositoryStore(id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store"))
+      let store = RepositoryStore(
+        id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store", makesRoot: true))
       let repository = try Repository.create(in: [store], unlocking: .unwrapped, cancellation: Cancellation())
       let state = try JobStateStore(directory: directory + "/state", now: .now())
       let runner = JobRunner(

@@ -64,7 +64,8 @@ extension JobRunner {
     try #require(mkdtemp(&template) != nil)
     let directory = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     defer { try? FileManager.default.removeItem(atPath: directory) }
-    let store = RepositoryStore(id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store"))
+    let store = RepositoryStore(
+      id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store", makesRoot: true))
     let repository = try Repository.create(in: [store], unlocking: .unwrapped, cancellation: Cancellation())
     // Summer time ends on 25 October.
     let begin = try Timestamp(rfc3339: "2026-09-28T10:07:00Z")

@@ -17,7 +17,9 @@ struct FabricatedRepository {
 
   init(_ directory: String) throws {
     self.directory = directory
-    let stores = [RepositoryStore(id: try StoreID("local"), objects: PosixStore(root: directory + "/store"))]
+    let stores = [
+      RepositoryStore(id: try StoreID("local"), objects: PosixStore(root: directory + "/store", makesRoot: true))
+    ]
     repository = try Repository.create(in: stores, unlocking: .unwrapped, cancellation: Cancellation())
     lineage = Lineage(cluster: try ClusterID("oauth"), systemIdentifier: SystemIdentifier(7_000_000_000))
   }

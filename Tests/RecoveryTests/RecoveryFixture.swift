@@ -19,7 +19,9 @@ final class RecoveryFixture: Sendable {
     self.directory = directory
     // Restored servers run as another user than the tests do.
     chmod(directory, 0o755)
-    let stores = [RepositoryStore(id: try StoreID("local"), objects: PosixStore(root: directory + "/store"))]
+    let stores = [
+      RepositoryStore(id: try StoreID("local"), objects: PosixStore(root: directory + "/store", makesRoot: true))
+    ]
     repository = try Repository.create(in: stores, unlocking: .unwrapped, cancellation: Cancellation())
   }
 

@@ -154,7 +154,10 @@ import Testing
       try Data((Self.keyFileLine + "\n").utf8).write(to: URL(fileURLWithPath: keyPath))
       try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: keyPath)
 
-      let stores = [RepositoryStore(id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store"))]
+      let stores = [
+        RepositoryStore(
+          id: StoreID(unchecked: "local"), objects: PosixStore(root: directory + "/store", makesRoot: true))
+      ]
       let repository = try Repository.open(stores: stores, unlocking: .keyFile(.read(keyPath)))
       #expect(repository.id.description == Self.repository)
       #expect(repository.keys.current.id.description == Self.key)

@@ -19,7 +19,7 @@ struct RepositoryFixture {
 
   static func run<Result>(stores count: Int = 1, _ body: (RepositoryFixture) throws -> Result) throws -> Result {
     try TemporaryDirectory.run { directory in
-      let stores = (0..<count).map { FaultyStore(PosixStore(root: "\(directory)/store\($0)")) }
+      let stores = (0..<count).map { FaultyStore(PosixStore(root: "\(directory)/store\($0)", makesRoot: true)) }
       let repository = try Repository.create(
         in: named(stores), unlocking: .unwrapped, cancellation: Cancellation())
       return try body(RepositoryFixture(directory: directory, stores: stores, repository: repository))

@@ -18,7 +18,9 @@ import Testing
   @Test("is made in empty stores only, and touches none that holds anything")
   func createsInEmptyOnly() throws {
     try TemporaryDirectory.run { directory in
-      let (empty, used) = (PosixStore(root: directory + "/empty"), PosixStore(root: directory + "/used"))
+      let (empty, used) = (
+        PosixStore(root: directory + "/empty", makesRoot: true), PosixStore(root: directory + "/used", makesRoot: true)
+      )
       try FileManager.default.createDirectory(atPath: directory + "/used/photos", withIntermediateDirectories: true)
       #expect {
         try create([empty, used])
@@ -31,14 +33,14 @@ import Testing
       #expect(throws: RepositoryError.self) { try create([empty]) }
       #expect(try Data(contentsOf: URL(fileURLWithPath: directory + "/empty/repository.json")) == before)
       #expect(FileManager.default.createFile(atPath: directory + "/file", contents: nil))
-      #expect(throws: StorageError.self) { try create([PosixStore(root: directory + "/file")]) }
+      #expect(throws: StorageError.self) { try create([PosixStore(root: directory + "/file", makesRoot: true)]) }
     }
   }
 
   @Test("is made where an earlier creation was killed, and opens with the newer key")
   func killedCreation() throws {
     try TemporaryDirectory.run { directory in
-      let store = PosixStore(root: directory + "/store")
+      let store = PosixStore(root: directory + "/store", makesRoot: true)
       _ = try create([store])
       #expect(unlink(directory + "/store/repository.json") == 0)
       let made = try create([store])
@@ -51,7 +53,7 @@ import Testing
   func keyFiles() throws {
     try TemporaryDirectory.run { directory in
       let (key, other) = (try KeyFile.create(directory + "/key"), try KeyFile.create(directory + "/other"))
-      let store = PosixStore(root: directory + "/store")
+      let store = PosixStore(root: directory + "/store", makesRoot: true)
       let made = try create([store], .keyFile(key))
       let stores = RepositoryFixture.named([store])
       let opened = try Repository.open(stores: stores, unlocking: .keyFile(KeyFile.read(directory + "/key")))
@@ -72,7 +74,9 @@ import Testing
   @Test("is not opened from stores that hold different ones, or none")
   func differentStores() throws {
     try TemporaryDirectory.run { directory in
-      let (a, b) = (PosixStore(root: directory + "/a"), PosixStore(root: directory + "/b"))
+      let (a, b) = (
+        PosixStore(root: directory + "/a", makesRoot: true), PosixStore(root: directory + "/b", makesRoot: true)
+      )
       _ = try create([a])
       _ = try create([b])
       #expect {
@@ -81,7 +85,9 @@ import Testing
         if case RepositoryError.differentRepositories = $0 { true } else { false }
       }
       #expect(mkdir(directory + "/c", 0o755) == 0)
-      let (empty, away) = (PosixStore(root: directory + "/c"), PosixStore(root: directory + "/d"))
+      let (empty, away) = (
+        PosixStore(root: directory + "/c", makesRoot: true), PosixStore(root: directory + "/d", makesRoot: true)
+      )
       #expect {
         try Repository.open(stores: RepositoryFixture.named([empty]), unlocking: .unwrapped)
       } throws: {

@@ -33,7 +33,7 @@ import Testing
   @Test("that is not there is no empty store: an unmounted disk loses nothing in silence")
   func missingRoot() throws {
     try TemporaryDirectory.run { directory in
-      let store = PosixStore(root: directory + "/store")
+      let store = PosixStore(root: directory + "/store", makesRoot: true)
       func isAway(_ error: any Error) -> Bool {
         if case StorageError.failed(_, _, _, let cause, .mayHelp) = error { cause.detail != nil } else { false }
       }
@@ -46,6 +46,8 @@ import Testing
       #expect(rename(directory + "/store", directory + "/away") == 0)
       #expect { try store.size(of: name) } throws: { isAway($0) }
       #expect { try put(store, ObjectName("a/second")!, 10) } throws: { isAway($0) }
+      // One that begins while it is away writes nothing below the mount point either.
+      #expect { try put(PosixStore(root: directory + "/store"), name, 10) } throws: { isAway($0) }
       #expect(FileManager.default.fileExists(atPath: directory + "/store") == false)
     }
   }

@@ -11,7 +11,7 @@ import Transfer
   @Test("keeps the contract of stores", arguments: [ObjectServer.Kind.rclone, .ceph, .moto])
   func contract(kind: ObjectServer.Kind) throws {
     try ObjectServer.run(kind) { server in
-      try TestBucket.make("contract", on: server)
+      try server.makeBucket("contract")
       for (number, (what, check)) in StorageContract.checks.enumerated() {
         let store = TestBucket.store("contract", on: server, prefix: "check/\(number)")
         do {
@@ -26,7 +26,7 @@ import Transfer
   @Test("pages through long lists", arguments: [ObjectServer.Kind.rclone, .ceph, .moto])
   func pages(kind: ObjectServer.Kind) throws {
     try ObjectServer.run(kind) { server in
-      try TestBucket.make("pages", on: server)
+      try server.makeBucket("pages")
       let store = TestBucket.store("pages", on: server, pageSize: 50)
       let names = (0..<120).map { ObjectName("many/\($0)")! }
       let next = Counter()
@@ -48,7 +48,7 @@ import Transfer
   @Test("refuses a wrong key, a bucket that is not there and a server that does not answer, and says which")
   func refusals() throws {
     try ObjectServer.run(.rclone) { server in
-      try TestBucket.make("real", on: server)
+      try server.makeBucket("real")
       func report(_ store: S3Store) -> String {
         do {
           _ = try store.list(below: "")
@@ -97,15 +97,5 @@ enum TestBucket {
 
   static func keys(_ server: ObjectServer, _ secret: String? = nil) -> AWSKeys {
     AWSKeys(accessKey: server.facts["key"] ?? "", secretKey: secret ?? server.facts["secret"] ?? "")
-  }
-
-  static func make(_ bucket: String, on server: ObjectServer) throws {
-    let host = String(server.endpoint.dropFirst("http://".count))
-    let signer = SignatureV4(region: server.facts["region"] ?? "us-east-1", service: "s3")
-    let request = SignatureV4.Request(.put, host: host, path: "/" + bucket, payloadHash: "UNSIGNED-PAYLOAD")
-    let headers = try signer.sign(request, with: keys(server), at: .now())
-    let response = try HTTPClient().send(
-      HTTPRequest(.put, server.endpoint + "/" + bucket, headers: headers), Cancellation())
-    #expect(response.isSuccess, "\(String(decoding: response.body, as: UTF8.self))")
   }
 }

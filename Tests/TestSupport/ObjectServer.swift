@@ -30,7 +30,12 @@ public struct ObjectServer: Sendable {
   /// What it said of itself when it started: `endpoint`, `key`, `secret`, `region`, `data` and so on.
   public let facts: [String: String]
   public var endpoint: String { facts["endpoint"] ?? "" }
-  public var directory: String
+  public let directory: String
+  private let script: String
+  private let variables: [String: String]
+
+  /// Stops the server before its time.
+  public func stop() throws { try Program.succeed("/bin/bash", [script, "stop", directory], environment: variables) }
 
   /// - Throws: ``TestSupportError`` where its script fails.
   public static func run<Result>(_ kind: Kind, _ body: (ObjectServer) throws -> Result) throws -> Result {
@@ -54,7 +59,24 @@ public struct ObjectServer: Sendable {
         guard let equals = word.firstIndex(of: "=") else { continue }
         facts[String(word[..<equals])] = String(word[word.index(after: equals)...])
       }
-      return try body(ObjectServer(kind: kind, facts: facts, directory: directory + "/server"))
+      return try body(
+        ObjectServer(
+          kind: kind, facts: facts, directory: directory + "/server", script: script, variables: variables))
     }
+  }
+
+  /// Makes a bucket of S3's protocol, by Amazon's own client.
+  public func makeBucket(_ name: String) throws {
+    let program = """
+      import boto3, sys
+      endpoint, key, secret, name = sys.argv[1:]
+      boto3.client("s3", endpoint_url=endpoint, aws_access_key_id=key, aws_secret_access_key=secret,
+                   region_name="us-east-1").create_bucket(Bucket=name)
+      """
+    try Program.succeed(
+      (variables["VENV"] ?? "") + "/bin/python3",
+      [
+        "-c", program, endpoint, facts["key"] ?? "", facts["secret"] ?? "", name,
+      ])
   }
 }

@@ -19,7 +19,7 @@ final class ArchiveFixture: Sendable {
 
   init(_ directory: String) throws {
     self.directory = directory
-    let posix = PosixStore(root: directory + "/store")
+    let posix = PosixStore(root: directory + "/store", makesRoot: true)
     faults = FaultyStore(posix)
     let stores = [RepositoryStore(id: try StoreID("local"), objects: faults)]
     repository =

@@ -19,8 +19,8 @@ struct Claims {
 
   /// By name alone: a claim that cannot be read keeps all the same.
   init(_ repository: Repository, _ lineage: Lineage) throws {
-    for store in repository.stores {
-      for object in try store.objects.list(below: lineage.claimsPrefix).objects {
+    for (_, listing) in try repository.listings(below: lineage.claimsPrefix) {
+      for object in listing.objects {
         guard let (backup, job) = Self.parse(object.name.lastComponent) else { continue }
         jobs[backup, default: []].insert(job)
       }

@@ -47,7 +47,7 @@ public final class Lease: @unchecked Sendable {
   private let queue: DispatchQueue
   private var timer: (any DispatchSourceTimer)?
 
-  /// Takes a lease in every store.
+  /// Takes a lease in every required store.
   /// - Parameter cancellation: Cancelled when the lease is lost.
   /// - Throws: `StorageError` where a store cannot be written.
   public init(
@@ -76,7 +76,7 @@ public final class Lease: @unchecked Sendable {
     self.timer = timer
   }
 
-  /// Puts the next object into every store, then takes the one before it away.
+  /// Puts the next object into every required store, then takes the one before it away.
   private func put() throws {
     let number = state.withLock {
       $0.number += 1
@@ -84,7 +84,7 @@ public final class Lease: @unchecked Sendable {
     }
     let moment = now()
     let record = Record(purpose: purpose, taken: taken, renewed: moment, expires: moment + Self.life)
-    for store in repository.stores {
+    for store in repository.required {
       try repository.putDocument(
         record, lineage.lease(holder, number), in: store,
         cancellation: purpose == .prune ? cancellation : Cancellation())
@@ -100,7 +100,7 @@ public final class Lease: @unchecked Sendable {
   private func remove(upTo last: Int) throws {
     let first = state.withLock { $0.first }
     if first > last { return }
-    for store in repository.stores {
+    for store in repository.required {
       for number in first...last { try store.objects.delete(lineage.lease(holder, number)) }
     }
   }
@@ -164,7 +164,7 @@ public final class Lease: @unchecked Sendable {
   ) throws -> (live: [Live], expired: [(store: RepositoryStore, name: ObjectName)]) {
     var live: [Live] = []
     var expired: [(store: RepositoryStore, name: ObjectName)] = []
-    for store in repository.stores {
+    for store in repository.required {
       for holder in try store.objects.list(below: lineage.leasesPrefix).prefixes {
         for object in try store.objects.list(below: lineage.leasesPrefix + "/" + holder).objects {
           let record: Record?

@@ -81,7 +81,7 @@ public struct Pruner: Sendable {
       if let other = others.first(where: { $0.purpose == .prune && $0.holder != name }) {
         throw RetentionError.anotherPrune(other.store, since: other.taken)
       }
-      for store in repository.stores {
+      for store in repository.required {
         let objects = try store.objects.list(below: lineage.leasesPrefix + "/" + name).objects
         guard let written = objects.compactMap(\.modified).max() else { continue }
         let difference = options.now() - written

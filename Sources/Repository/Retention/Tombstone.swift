@@ -56,10 +56,10 @@ public struct Deletions: Sendable {
 
   private var words: [BackupID: Word] = [:]
 
-  /// - Throws: `StorageError` where a store does not answer.
+  /// - Throws: `StorageError` where no store answers.
   public init(_ repository: Repository, _ lineage: Lineage) throws {
-    for store in repository.stores {
-      for object in try store.objects.list(below: lineage.tombstonesPrefix).objects {
+    for (_, listing) in try repository.listings(below: lineage.tombstonesPrefix) {
+      for object in listing.objects {
         guard let name = NumberedBackup(component: object.name.lastComponent) else { continue }
         var word = words[name.backup] ?? Word(number: 0)
         if name.number > word.number { word = Word(number: name.number) }

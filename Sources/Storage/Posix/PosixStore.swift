@@ -12,8 +12,16 @@ public struct PosixStore: ObjectStore {
   public var location: String { "\"\(root)\"" }
   private let known = KnownDirectories()
 
-  /// - Parameter root: An absolute path. Nothing is made until the first `put`.
-  public init(root: String) { self.root = root }
+  private let makesRoot: Bool
+
+  /// - Parameters:
+  ///   - root: An absolute path.
+  ///   - makesRoot: Whether the first `put` makes it where it is missing. Only who creates a repository wants that: to
+  ///     everybody else a root that is not there is a disk that is not mounted, and nothing may go below its mount point.
+  public init(root: String, makesRoot: Bool = false) {
+    self.root = root
+    self.makesRoot = makesRoot
+  }
 
   private static let directoryMode: UInt32 = 0o750
   private static let fileMode: UInt32 = 0o640
@@ -63,6 +71,7 @@ public struct PosixStore: ObjectStore {
   private func makeDirectory(_ directory: String) throws(FileError) {
     if known.contains(directory) { return }
     let isNew = !DurableFile.exists(directory)
+    if isNew, directory == root, !makesRoot { throw FileError("open", root, code: ENOENT) }
     if isNew, directory != root { try makeDirectory(DurableFile.parent(of: directory)) }
     try DurableFile.makeDirectory(directory, mode: Self.directoryMode)
     if isNew { try give(directory) }

@@ -10,13 +10,15 @@ final class S3Connection: Sendable {
   let settings: S3Settings
   let client: HTTPClient
   private let credentials: AWSCredentials
-  private let retries: RetrySchedule
   private let signer: SignatureV4
+  private let health = ServerHealth()
+  /// Whether the server refuses to put over an object where it is asked to; nil until that was tried.
+  let heedsConditions = Mutex<Bool?>(nil)
+  let names = NameLocks()
 
-  init(_ settings: S3Settings, _ credentials: AWSCredentials, _ options: HTTPClient.Options, _ retries: RetrySchedule) {
+  init(_ settings: S3Settings, _ credentials: AWSCredentials, _ options: HTTPClient.Options) {
     self.settings = settings
     self.credentials = credentials
-    self.retries = retries
     client = HTTPClient(options)
     signer = SignatureV4(region: settings.region, service: "s3")
   }
@@ -40,16 +42,18 @@ final class S3Connection: Sendable {
   /// - Parameter again: Told before each further attempt.
   /// - Throws: ``S3Error``, ``TransferError``, ``AWSCredentialError``, `CancellationError`.
   func send(
-    _ call: Call, _ cancellation: Cancellation, again: () -> Void = {}
+    _ call: Call, _ retries: RetrySchedule, _ cancellation: Cancellation, again: () -> Void = {}
   ) throws -> HTTPResponse {
-    try retries.run(cancellation, advice: advice) { attempt in
-      if attempt > 0 {
-        client.addRetry()
-        again()
+    try health.asking(isAway: { ($0 as? TransferError)?.isTransient == true }) {
+      try retries.run(cancellation, advice: advice) { attempt in
+        if attempt > 0 {
+          client.addRetry()
+          again()
+        }
+        let response = try once(call, cancellation)
+        if response.isSuccess || call.accepted.contains(response.status) { return response }
+        throw S3Error(response, bucket: settings.bucket)
       }
-      let response = try once(call, cancellation)
-      if response.isSuccess || call.accepted.contains(response.status) { return response }
-      throw S3Error(response, bucket: settings.bucket)
     }
   }
 

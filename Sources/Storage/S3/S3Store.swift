@@ -12,8 +12,7 @@ public import Transfer
 public final class S3Store: ObjectStore {
   public let settings: S3Settings
   let connection: S3Connection
-  private let heedsConditions = Mutex<Bool?>(nil)
-  private let names = NameLocks()
+  private let retries: RetrySchedule
 
   public var location: String { "s3://\(settings.bucket)" + (settings.prefix.isEmpty ? "" : "/" + settings.prefix) }
   public var counters: TransferCounters? { connection.client.counters }
@@ -26,7 +25,22 @@ public final class S3Store: ObjectStore {
     retries: RetrySchedule = RetrySchedule()
   ) {
     self.settings = settings
-    connection = S3Connection(settings, credentials, options, retries)
+    self.retries = retries
+    connection = S3Connection(settings, credentials, options)
+  }
+
+  private init(_ other: S3Store, retries: RetrySchedule) {
+    settings = other.settings
+    self.retries = retries
+    connection = other.connection
+  }
+
+  public var once: any ObjectStore { S3Store(self, retries: RetrySchedule(total: .zero)) }
+
+  func send(
+    _ call: S3Connection.Call, _ cancellation: Cancellation = Cancellation(), again: () -> Void = {}
+  ) throws -> HTTPResponse {
+    try connection.send(call, retries, cancellation, again: again)
   }
 
   func key(_ name: String) -> String {
@@ -38,30 +52,29 @@ public final class S3Store: ObjectStore {
 
   public func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
     try calling("write", name) {
-      if try isConditional(cancellation) {
-        try put(name.text, bytes, conditional: true, cancellation, as: name)
-      } else {
-        // Two processes could still meet; but names that matter are drawn at random, or their content compared.
-        try names.holding(name.text) {
-          if try head(name) != nil { throw StorageError.alreadyExists(name, in: location) }
-          try put(name.text, bytes, conditional: false, cancellation, as: name)
-        }
+      let isConditional = try isConditional(cancellation)
+      // One writer of ours at a time: not every server that heeds conditions does so for two at once.
+      try connection.names.holding(name.text) {
+        // Without conditions two processes could still meet; but names that matter are drawn at random, or their content
+        // compared.
+        if !isConditional, try head(name) != nil { throw StorageError.alreadyExists(name, in: location) }
+        try put(name.text, bytes, conditional: isConditional, cancellation, as: name)
       }
     }
   }
 
   /// Whether the server refuses to put over an object where it is asked to.
   func isConditional(_ cancellation: Cancellation) throws -> Bool {
-    if let known = heedsConditions.withLock({ $0 }) { return known }
+    if let known = connection.heedsConditions.withLock({ $0 }) { return known }
     let probe = Array("A put of this object with If-None-Match was heeded where it has only one version.\n".utf8)
     let heeds = try probe.withUnsafeBytes { bytes in
       for _ in 0..<2 {
         let call = putCall("tmp/conditional-put", bytes, hash: SHA256Digest.hash(probe), conditional: true)
-        if try connection.send(call, cancellation).status == 412 { return true }
+        if try send(call, cancellation).status == 412 { return true }
       }
       return false
     }
-    heedsConditions.withLock { $0 = heeds }
+    connection.heedsConditions.withLock { $0 = heeds }
     return heeds
   }
 
@@ -90,7 +103,7 @@ public final class S3Store: ObjectStore {
     let hash = try SHA256Digest.hash(pieces: [bytes])
     let call = putCall(text, bytes, hash: hash, conditional: conditional)
     var wasRepeated = false
-    let response = try connection.send(call, cancellation) { wasRepeated = true }
+    let response = try send(call, cancellation) { wasRepeated = true }
     if response.status == 412 {
       // An attempt before this one may have stored it, though its answer never came.
       if wasRepeated, try head(name)?.headers["x-amz-meta-sha256"] == BytesText.hexadecimal(hash) { return }
@@ -106,8 +119,7 @@ public final class S3Store: ObjectStore {
 
   public func delete(_ name: ObjectName) throws {
     try calling("delete", name) {
-      _ = try connection.send(
-        S3Connection.Call(method: .delete, key: key(name.text), accepted: [404]), Cancellation())
+      _ = try send(S3Connection.Call(method: .delete, key: key(name.text), accepted: [404]))
     }
   }
 
@@ -115,7 +127,7 @@ public final class S3Store: ObjectStore {
 
   private func head(_ name: ObjectName) throws -> HTTPResponse? {
     let call = S3Connection.Call(method: .head, key: key(name.text), accepted: [404])
-    let response = try connection.send(call, Cancellation())
+    let response = try send(call)
     return response.status == 404 ? nil : response
   }
 
@@ -142,7 +154,7 @@ public final class S3Store: ObjectStore {
       let call = S3Connection.Call(
         method: .get, key: key(name.text), headers: [("Range", "bytes=\(offset)-\(last)")], sink: .memory(buffer),
         accepted: [404, 416])
-      let response = try connection.send(call, Cancellation())
+      let response = try send(call)
       if response.status == 404 { throw StorageError.missing(name, in: location) }
       let found = response.status == 416 ? 0 : response.received
       guard found == buffer.count else {
@@ -164,7 +176,7 @@ public final class S3Store: ObjectStore {
         call.query = [("list-type", "2"), ("delimiter", "/"), ("prefix", start)]
         if let size = settings.pageSize { call.query.append(("max-keys", "\(size)")) }
         if let token { call.query.append(("continuation-token", token)) }
-        let response = try connection.send(call, Cancellation())
+        let response = try send(call)
         guard let root = XMLElement.parse(response.body), root.name == "ListBucketResult" else {
           throw S3Error(response, bucket: settings.bucket)
         }

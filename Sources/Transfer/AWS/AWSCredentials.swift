@@ -17,10 +17,11 @@ public final class AWSCredentials: Sendable {
   private let environment: [String: String]
   private let known = Mutex<AWSKeys?>(nil)
 
-  /// - Parameter environment: `AWS_ACCESS_KEY_ID` and its like, as the AWS command line reads them.
-  public init(_ source: AWSCredentialSource, environment: [String: String]) {
+  /// - Parameter environment: `AWS_ACCESS_KEY_ID` and its like, as the AWS command line reads them; nil takes the
+  ///   process's own.
+  public init(_ source: AWSCredentialSource, environment: [String: String]? = nil) {
     self.source = source
-    self.environment = environment
+    self.environment = environment ?? ProcessInfo.processInfo.environment
   }
 
   /// - Throws: ``AWSCredentialError``; what reading a secret throws; ``TransferError``.

@@ -1,0 +1,50 @@
+import BackupModel
+
+extension ConfigurationReader {
+  /// - Returns: The store, and where it says what it is.
+  func readStore(_ id: StoreID, _ place: Place) -> Placed<StoreSettings>? {
+    guard let reader = MappingReader(place, keys: StoreKeys.section.keys) else { return nil }
+    let durability = reader.value(StoreKeys.durability)
+    let keep = reader.value(StoreKeys.keep)
+    let bandwidth = reader.value(StoreKeys.bandwidth)
+    let found = readPlace(reader)
+    guard let durability, let found else { return nil }
+    if bandwidth != nil, case .directory = found {
+      reader.place(of: StoreKeys.bandwidth).report("a directory of this host has no line to spare")
+    }
+    return Placed(
+      value: StoreSettings(id: id, place: found, durability: durability, keep: keep, bandwidth: bandwidth),
+      place: reader.has(StoreKeys.path) ? reader.place(of: StoreKeys.path) : reader.place(of: StoreKeys.s3))
+  }
+
+  /// Exactly one kind of place.
+  private func readPlace(_ reader: MappingReader) -> StorePlace? {
+    let given = [reader.has(StoreKeys.path), reader.has(StoreKeys.s3)]
+    guard given.filter({ $0 }).count == 1 else {
+      // A kind of another version was reported as that.
+      let names = (MappingReader.pairs(reader.place) ?? []).map(\.name)
+      if given.contains(true) || !names.contains(where: { ["gcs", "azure", "sftp"].contains($0) }) {
+        reader.place.report("must name exactly one of path and s3")
+      }
+      return nil
+    }
+    if reader.has(StoreKeys.path) { return reader.value(StoreKeys.path).map { .directory($0) } }
+    return readS3(reader.place(of: StoreKeys.s3)).map { .s3($0) }
+  }
+
+  private func readS3(_ place: Place) -> S3Place? {
+    guard let reader = MappingReader(place, keys: S3Keys.section.keys) else { return nil }
+    let bucket = reader.value(S3Keys.bucket)
+    let region = reader.value(S3Keys.region)
+    let endpoint = reader.value(S3Keys.endpoint)
+    let pathStyle = reader.value(S3Keys.pathStyle)
+    let prefix = reader.value(S3Keys.prefix)
+    let storageClass = reader.value(S3Keys.storageClass)
+    let credentials = reader.value(S3Keys.credentials)
+    let certificateFile = reader.value(S3Keys.certificateFile)
+    guard let bucket, let region else { return nil }
+    return S3Place(
+      bucket: bucket, region: region, endpoint: endpoint, isPathStyle: pathStyle, prefix: prefix ?? "",
+      storageClass: storageClass ?? StorageClasses(), credentials: credentials, certificateFile: certificateFile)
+  }
+}

@@ -1,0 +1,69 @@
+public import BackupModel
+
+/// When a backup counts as done with regard to one store.
+public enum StoreDurability: String, Sendable, Hashable, CaseIterable {
+  case required, eventual
+  case onCopy = "on-copy"
+}
+
+/// One of `repository.stores`.
+public struct StoreSettings: Sendable, Hashable {
+  public var id: StoreID
+  public var place: StorePlace
+  public var durability: StoreDurability
+  /// How long copies stay in this store; nil: as long as they are promised anywhere.
+  public var keep: RetentionPolicy?
+  /// Bytes a second that go there and come from there; nil: as many as the line takes.
+  public var bandwidth: ByteCount?
+
+  /// The directory of a store that is one.
+  public var path: String? {
+    if case .directory(let path) = place { path } else { nil }
+  }
+}
+
+/// Where a store is.
+public enum StorePlace: Sendable, Hashable, CustomStringConvertible {
+  case directory(String)
+  case s3(S3Place)
+
+  public var description: String {
+    switch self {
+    case .directory(let path): "\"\(path)\""
+    case .s3(let place): place.description
+    }
+  }
+}
+
+/// A bucket of Amazon S3, or of a server that speaks its protocol.
+public struct S3Place: Sendable, Hashable, CustomStringConvertible {
+  public var bucket: String
+  public var region: String
+  /// `https://host:port`; nil for Amazon's own.
+  public var endpoint: String?
+  /// Nil: where an endpoint is named.
+  public var isPathStyle: Bool?
+  /// Components before every name; empty for none.
+  public var prefix: String
+  public var storageClass: StorageClasses
+  /// Nil: the environment, the shared file, or the instance's role.
+  public var credentials: AWSKeySources?
+  /// Certificates to trust instead of the system's.
+  public var certificateFile: String?
+
+  public var description: String { "s3://\(bucket)" + (prefix.isEmpty ? "" : "/" + prefix) }
+}
+
+/// Storage classes by what is stored; nil for the bucket's own.
+public struct StorageClasses: Sendable, Hashable {
+  public var packs: String?
+  /// Manifests, page maps and WAL: they must be readable at once.
+  public var other: String?
+}
+
+/// Where the parts of an access key are kept.
+public struct AWSKeySources: Sendable, Hashable {
+  public var accessKey: SecretSource
+  public var secretKey: SecretSource
+  public var sessionToken: SecretSource?
+}

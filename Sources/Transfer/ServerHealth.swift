@@ -1,0 +1,38 @@
+import Synchronization
+
+/// Remembers that a server did not answer, so that those who ask it next do not each wait for it as long.
+public final class ServerHealth: Sendable {
+  private struct State {
+    var failure: (any Error)?
+    var asked = ContinuousClock.now
+  }
+  private let state = Mutex(State())
+  /// A server that did not answer is asked again after so long.
+  private let pause: Duration
+
+  public init(pause: Duration = .seconds(30)) { self.pause = pause }
+
+  /// Runs `body`, or throws what the last one threw where that was a moment ago and meant that the server is away.
+  /// - Parameter isAway: Whether an error means that.
+  public func asking<Result>(isAway: (any Error) -> Bool, _ body: () throws -> Result) throws -> Result {
+    let recent = state.withLock { state -> (any Error)? in
+      guard let failure = state.failure else { return nil }
+      if ContinuousClock.now - state.asked < pause { return failure }
+      // One asks; the others go on as before until it has an answer.
+      state.asked = .now
+      return nil
+    }
+    if let recent { throw recent }
+    do {
+      let result = try body()
+      state.withLock { $0.failure = nil }
+      return result
+    } catch {
+      state.withLock {
+        $0.failure = isAway(error) ? error : nil
+        $0.asked = .now
+      }
+      throw error
+    }
+  }
+}
