@@ -166,14 +166,14 @@ public struct BaseBackupPipeline: Sendable {
     clock.begin("proving WAL")
     let stop = WALPosition(timeline: header.timeline, lsn: header.stopLSN)
     let proven = try wal.waitUntilStored(from: header.startLSN, through: stop, cancellation: cancellation)
-    guard proven >= header.stopLSN else {
+    guard proven.end >= header.stopLSN else {
       throw PipelineError.walNotProven(
-        options.cluster, start: header.startLSN, stop: header.stopLSN, proven: proven, cause: nil)
+        options.cluster, start: header.startLSN, stop: header.stopLSN, proven: proven.end, cause: nil)
     }
     try prepared.lease.check()
     clock.begin("committing")
     header.finished = .now()
-    let committed = try writer.commit(header, cancellation: cancellation)
+    let committed = try writer.commit(header, without: proven.failures, cancellation: cancellation)
     let warnings = prepared.warnings + header.warnings.map { ErrorReport(summary: $0) } + committed.warnings
     return Result(
       backup: committed.backup, failures: committed.failures, phases: clock.finish(), warnings: warnings)

@@ -6,15 +6,27 @@ public protocol WALProof: Sendable {
   /// Returns once WAL is being received, so that everything from now on will be held.
   /// - Returns: WAL is held from this position on.
   func begin(_ facts: WALProofFacts, cancellation: Cancellation) throws -> WALPosition
-  /// Returns once all WAL from `start` to `stop` is durable in the required stores.
+  /// Returns once all WAL from `start` to `stop` is durable in the required stores, or in one of them where the others
+  /// keep failing.
   ///
-  /// - Returns: The contiguous end found in the stores' own listing.
   /// - Throws: The reason where it does not come.
   func waitUntilStored(
     from start: LSN, through stop: WALPosition, cancellation: Cancellation
-  ) throws -> LSN
+  ) throws -> ProvenWAL
   /// The backup is over, one way or another.
   func end()
+}
+
+/// What was found in the stores' own listing.
+public struct ProvenWAL: Sendable {
+  /// Where it ends without a hole.
+  public var end: LSN
+  /// Required stores that lack some of it, and why.
+  public var failures: [StoreID: ErrorReport]
+  public init(end: LSN, failures: [StoreID: ErrorReport] = [:]) {
+    self.end = end
+    self.failures = failures
+  }
 }
 
 /// What a receiver needs to know of the server.

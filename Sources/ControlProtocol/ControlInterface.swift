@@ -179,6 +179,19 @@ public enum ControlInterface {
       wal: ?WALStatus
     )
 
+    # One store of several, and what it lacks of what the others hold.
+    type StoreSummary (
+      name: string,
+      # required, eventual.
+      durability: string,
+      location: string,
+      missingObjects: int,
+      missingBytes: int,
+      # Since it lacks something.
+      lagSeconds: ?float,
+      error: ?ErrorReport
+    )
+
     # Everything the daemon says of itself.
     type DaemonStatus (
       version: string,
@@ -188,6 +201,8 @@ public enum ControlInterface {
       # When the configuration in force was read.
       configurationLoadedAt: string,
       clusters: []ClusterStatus,
+      # Of a repository with several.
+      stores: []StoreSummary,
       jobs: []JobSummary,
       # Live runs, oldest first.
       running: []RunRecord,

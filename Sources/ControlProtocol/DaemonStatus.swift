@@ -9,6 +9,8 @@ public struct DaemonStatus: Sendable, Hashable, Codable {
   /// When the configuration in force was read.
   public var configurationLoadedAt: Timestamp
   public var clusters: [ClusterStatus]
+  /// Of a repository with several stores.
+  public var stores: [StoreSummary]
   public var jobs: [JobSummary]
   /// Runs that have not ended, oldest first.
   public var running: [RunRecord]
@@ -17,7 +19,8 @@ public struct DaemonStatus: Sendable, Hashable, Codable {
 
   public init(
     version: String, pid: Int32, startedAt: Timestamp, configurationPath: String, configurationLoadedAt: Timestamp,
-    clusters: [ClusterStatus], jobs: [JobSummary], running: [RunRecord], conditions: [Condition]
+    clusters: [ClusterStatus], stores: [StoreSummary], jobs: [JobSummary], running: [RunRecord],
+    conditions: [Condition]
   ) {
     self.version = version
     self.pid = pid
@@ -25,9 +28,37 @@ public struct DaemonStatus: Sendable, Hashable, Codable {
     self.configurationPath = configurationPath
     self.configurationLoadedAt = configurationLoadedAt
     self.clusters = clusters
+    self.stores = stores
     self.jobs = jobs
     self.running = running
     self.conditions = conditions
+  }
+}
+
+/// One store of several, and what it lacks of what the others hold.
+public struct StoreSummary: Sendable, Hashable, Codable {
+  public var name: StoreID
+  /// `required`, `eventual`.
+  public var durability: String
+  /// A path, a bucket.
+  public var location: String
+  public var missingObjects: Int
+  public var missingBytes: ByteCount
+  /// Since it lacks something; nil where it lacks nothing.
+  public var lagSeconds: Double?
+  public var error: ErrorReport?
+
+  public init(
+    name: StoreID, durability: String, location: String, missingObjects: Int, missingBytes: ByteCount,
+    lagSeconds: Double?, error: ErrorReport?
+  ) {
+    self.name = name
+    self.durability = durability
+    self.location = location
+    self.missingObjects = missingObjects
+    self.missingBytes = missingBytes
+    self.lagSeconds = lagSeconds
+    self.error = error
   }
 }
 

@@ -72,14 +72,17 @@ public enum DurableFile {
   }
 
   /// Makes a directory and those above it, each durable.
-  public static func makeDirectory(_ path: String, mode: UInt32 = 0o700) throws(FileError) {
+  /// - Parameter makingParents: Whether those above it that are missing are made too.
+  public static func makeDirectory(
+    _ path: String, mode: UInt32 = 0o700, makingParents: Bool = true
+  ) throws(FileError) {
     if path.isEmpty || path == "/" || path == "." { return }
     var status = stat()
     if stat(path, &status) == 0 {
       guard status.st_mode & S_IFMT == S_IFDIR else { throw FileError("make the directory", path, code: ENOTDIR) }
       return
     }
-    try makeDirectory(parent(of: path), mode: mode)
+    if makingParents { try makeDirectory(parent(of: path), mode: mode) }
     guard mkdir(path, mode) == 0 || errno == EEXIST else { throw .last("make the directory", path) }
     try syncDirectory(of: path)
   }

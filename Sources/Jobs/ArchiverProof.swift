@@ -27,13 +27,14 @@ struct ArchiverProof: WALProof {
     return try archiver.waitUntilStreaming(cancellation: cancellation, timeout: Self.streamingTimeout)
   }
 
-  func waitUntilStored(from start: LSN, through stop: WALPosition, cancellation: Cancellation) throws -> LSN {
-    try archiver.waitUntilStored(through: stop, cancellation: cancellation, timeout: Self.storedTimeout)
+  func waitUntilStored(from start: LSN, through stop: WALPosition, cancellation: Cancellation) throws -> ProvenWAL {
+    let failures = try archiver.waitUntilStored(
+      through: stop, cancellation: cancellation, timeout: Self.storedTimeout)
     guard let lineage = lineage.get() else { preconditionFailure("begin was not called") }
     // Not what the archiver remembers: what the stores list.
     try archiver.proveStored(
-      from: WALPosition(timeline: stop.timeline, lsn: start), through: stop.lsn, of: lineage)
-    return stop.lsn
+      from: WALPosition(timeline: stop.timeline, lsn: start), through: stop.lsn, of: lineage, without: failures)
+    return ProvenWAL(end: stop.lsn, failures: failures)
   }
 
   func end() {}
@@ -60,7 +61,7 @@ final class TemporaryArchiverProof: WALProof {
     return try proof.begin(facts, cancellation: cancellation)
   }
 
-  func waitUntilStored(from start: LSN, through stop: WALPosition, cancellation: Cancellation) throws -> LSN {
+  func waitUntilStored(from start: LSN, through stop: WALPosition, cancellation: Cancellation) throws -> ProvenWAL {
     try proof.waitUntilStored(from: start, through: stop, cancellation: cancellation)
   }
 

@@ -151,6 +151,7 @@ extension JobRunner {
     record.progress = nil
     if record.outcome == nil { record.outcome = .interrupted }
     note(while: "record the run's end") { try state.end(record) }
+    if record.backup != nil { storesChanged.raise() }
     watch.tell(record)
     report(record)
   }

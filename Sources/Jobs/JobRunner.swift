@@ -36,6 +36,7 @@ public actor JobRunner {
     case adopt(LiveRun, BackupID)
     case wal(WALKeeper)
     case prune(Pruning)
+    case fill(StoreKeeper)
   }
 
   private let lane = Lane(label: "scheduler")
@@ -66,6 +67,9 @@ public actor JobRunner {
   var isStopping = false
   /// Clusters whose WAL has a hole: only a new base backup makes what follows usable.
   nonisolated let wishes = Mutex<Set<ClusterID>>([])
+  var storeKeepers: [StoreKeeper] = []
+  /// Raised when a store has got something new.
+  nonisolated let storesChanged = Signal()
   private let work: AsyncStream<Work>
   let workInput: AsyncStream<Work>.Continuation
 
@@ -91,6 +95,7 @@ public actor JobRunner {
           case .adopt(let run, let backup): await self.execute(run, adopting: backup)
           case .wal(let keeper): await keeper.run()
           case .prune(let pruning): await self.execute(pruning)
+          case .fill(let keeper): await keeper.run()
           }
         }
       }
@@ -120,6 +125,7 @@ public actor JobRunner {
       ending[cluster] = keeper
     }
     for job in jobs.wal where keepers[job.cluster] == nil { keep(job, after: ending[job.cluster]) }
+    if storeKeepers.isEmpty || repository != nil || old.retention != jobs.retention { keepStores() }
     // The backup that a hole calls for may not have come: the daemon was stopped, or there was no job to take it.
     let raised = Set(state.conditions().map(\.id))
     for job in jobs.wal where raised.contains(WALKeeper.gapCondition(of: job.cluster)) { askForBackup(of: job.cluster) }
@@ -131,11 +137,24 @@ public actor JobRunner {
     note(while: "record a condition") { _ = try state.resolve("job:\(id)") }
   }
 
+  private func keepStores() {
+    for keeper in storeKeepers { keeper.cancellation.cancel() }
+    storeKeepers = repository.stores.compactMap {
+      StoreKeeper(
+        $0, of: repository, rules: jobs.retention.mapValues(\.rules), changed: storesChanged, state: state,
+        logger: logger)
+    }
+    for keeper in storeKeepers { workInput.yield(.fill(keeper)) }
+  }
+
+  /// What is known of each store, where there are several.
+  public func storeStatus() -> [StoreStatus] { storeKeepers.map(\.now) }
+
   /// - Parameter predecessor: Receives into the same directory until it has ended.
   private func keep(_ job: WALJob, after predecessor: WALKeeper?) {
     let keeper = WALKeeper(
       job, repository: repository, landingDirectory: options.stateDirectory + "/wal/\(job.cluster)", state: state,
-      logger: logger, predecessor: predecessor
+      logger: logger, predecessor: predecessor, storesChanged: storesChanged
     ) { [weak self] cluster in
       self?.askForBackup(of: cluster)
     }

@@ -15,6 +15,7 @@ final class WALKeeper: Sendable {
   private let logger: Logger
   private let wantsBackup: @Sendable (ClusterID) -> Void
   private let current: Mutex<WALArchiver>
+  private let storesChanged: Signal
   /// Ends this keeper alone: its job was changed or removed.
   let cancellation = Cancellation()
   private let predecessor: Mutex<WALKeeper?>
@@ -26,7 +27,7 @@ final class WALKeeper: Sendable {
   ///   cannot share a slot and a landing directory.
   init(
     _ job: WALJob, repository: Repository, landingDirectory: String, state: JobStateStore, logger: Logger,
-    predecessor: WALKeeper?,
+    predecessor: WALKeeper?, storesChanged: Signal,
     wantsBackup: @escaping @Sendable (ClusterID) -> Void
   ) {
     self.job = job
@@ -38,6 +39,7 @@ final class WALKeeper: Sendable {
     logger[metadataKey: "cluster"] = "\(job.cluster)"
     self.logger = logger
     self.wantsBackup = wantsBackup
+    self.storesChanged = storesChanged
     self.predecessor = Mutex(predecessor)
     (ended, endedInput) = AsyncStream.makeStream(of: Never.self)
     current = Mutex(
@@ -146,6 +148,7 @@ final class WALKeeper: Sendable {
       logger.warning("timeline forked", metadata: ["error": "\(report)"])
       wantsBackup(job.cluster)
     case .stored(let segment):
+      storesChanged.raise()
       logger.debug("WAL segment stored", metadata: ["timeline": "\(segment.timeline)", "number": "\(segment.number)"])
     case .storeFailed(let store, let report, let attempts):
       if attempts >= 3 { raise(.warning, report, id: "wal-store:\(job.cluster):\(store)") }

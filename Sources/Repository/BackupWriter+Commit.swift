@@ -13,11 +13,15 @@ extension BackupWriter {
   }
 
   /// Publishes the manifest in every store that holds all packs; durable on return. From then on there is a backup.
-  /// - Parameter header: Counts and sizes are filled in here.
-  public func commit(_ header: ManifestHeader, cancellation: Cancellation) throws -> Committed {
+  /// - Parameters:
+  ///   - header: Counts and sizes are filled in here.
+  ///   - lacking: Stores that lack what the backup needs besides its packs, and why.
+  public func commit(
+    _ header: ManifestHeader, without lacking: [StoreID: ErrorReport] = [:], cancellation: Cancellation
+  ) throws -> Committed {
     if let invalidPath { throw RepositoryError.entryInvalid(invalidPath) }
     let header = counted(header)
-    var failures = sender.failures
+    var failures = sender.failures.merging(lacking) { first, _ in first }
     let holding = repository.required.filter { failures[$0.id] == nil }
     let manifest = ManifestWriter(repository: repository, lineage: lineage)
     let objects = try manifest.write(header, packs: usage.livePacks, files: table)

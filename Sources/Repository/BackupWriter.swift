@@ -60,7 +60,9 @@ public final class BackupWriter: @unchecked Sendable {
     self.repository = repository
     self.lineage = lineage
     self.options = options
-    sender = try PackSender(stores: repository.required, buffers: Self.packBuffers, cancellation: cancellation)
+    sender = try PackSender(
+      stores: repository.required, unheard: options.parent?.unheard ?? [:], buffers: Self.packBuffers,
+      cancellation: cancellation)
     packs = PackWriter(repository: repository, lineage: lineage, sender: sender)
     metadata = try MetadataWriter(repository: repository, lineage: lineage, sender: sender)
     if let caches = options.caches {

@@ -45,13 +45,17 @@ final class PackSender: Sendable {
   private let cancellation: Cancellation
   private let cancellationHandler: Int
 
-  init(stores: [RepositoryStore], buffers: Int, cancellation: Cancellation) throws {
+  /// - Parameter unheard: Stores of which nobody knows what they hold: they take no part.
+  init(
+    stores: [RepositoryStore], unheard: [StoreID: ErrorReport], buffers: Int, cancellation: Cancellation
+  ) throws {
     self.stores = stores
     self.cancellation = cancellation
     let rings = stores.map { _ in BoundedRing<Outgoing>(capacity: buffers) }
     let pool = BoundedRing<SealedBuffer>(capacity: buffers)
     for _ in 0..<buffers { try pool.push(SealedBuffer(capacity: SealedFormat.maximumObject)) }
     self.rings = rings
+    state.withLock { $0.failures = unheard }
     self.pool = pool
     cancellationHandler = cancellation.addHandler {
       pool.abort()

@@ -9,6 +9,8 @@ public final class ParentPages: Sendable {
   let over: FingerprintCache?
   /// Packs and metadata packs that every store has whole. What lies elsewhere is stored anew, so the next backup heals.
   private let held: Set<PackID>
+  /// Required stores of which nobody knows what they hold: the run goes on without them.
+  let unheard: [StoreID: ErrorReport]
   /// By position in the base's use of packs: frames that are mostly dead.
   private let sparse: [Int: [Bool]]
   private let firstFailure = Mutex<ErrorReport?>(nil)
@@ -25,6 +27,7 @@ public final class ParentPages: Sendable {
       held.formUnion(usage.metadata.filter { holdings.holds(metadata: $0.id, size: $0.size) }.map(\.id))
     }
     self.held = held
+    unheard = holdings.failures
     sparse = base.map { Compaction.candidates($0.usage, changed: $0.description.pagesChanged) } ?? [:]
   }
 

@@ -6,13 +6,24 @@ struct StoreHoldings: Sendable {
   private var packs: [[PackID: Int64]] = []
   private var metadata: [[PackID: Int64]] = []
 
-  /// - Throws: `StorageError` where a store does not answer.
+  /// Stores that do not answer: nothing is known of what they hold, and nothing is asked of them.
+  private(set) var failures: [StoreID: ErrorReport] = [:]
+
+  /// - Throws: `StorageError` where no required store answers.
   init(_ repository: Repository, _ lineage: Lineage) throws {
+    var last: (any Error)?
     for store in repository.required {
-      let damaged = try DamageMark.list(store, lineage)
-      packs.append(try Self.list(store, below: lineage.packsPrefix).filter { !damaged.contains($0.key) })
-      metadata.append(try Self.list(store, below: lineage.metadataPrefix).filter { !damaged.contains($0.key) })
+      do {
+        let damaged = try DamageMark.list(store, lineage)
+        let held = try Self.list(store, below: lineage.packsPrefix).filter { !damaged.contains($0.key) }
+        metadata.append(try Self.list(store, below: lineage.metadataPrefix).filter { !damaged.contains($0.key) })
+        packs.append(held)
+      } catch let error as StorageError {
+        failures[store.id] = ErrorReport(error)
+        last = error
+      }
     }
+    if packs.isEmpty, let last { throw last }
   }
 
   private static func list(_ store: RepositoryStore, below prefix: String) throws -> [PackID: Int64] {

@@ -13,8 +13,7 @@ public final class ServerHealth: Sendable {
   public init(pause: Duration = .seconds(30)) { self.pause = pause }
 
   /// Runs `body`, or throws what the last one threw where that was a moment ago and meant that the server is away.
-  /// - Parameter isAway: Whether an error means that.
-  public func asking<Result>(isAway: (any Error) -> Bool, _ body: () throws -> Result) throws -> Result {
+  public func asking<Result>(_ body: () throws -> Result) throws -> Result {
     let recent = state.withLock { state -> (any Error)? in
       guard let failure = state.failure else { return nil }
       if ContinuousClock.now - state.asked < pause { return failure }
@@ -29,7 +28,7 @@ public final class ServerHealth: Sendable {
       return result
     } catch {
       state.withLock {
-        $0.failure = isAway(error) ? error : nil
+        $0.failure = (error as? TransferError)?.isTransient == true ? error : nil
         $0.asked = .now
       }
       throw error

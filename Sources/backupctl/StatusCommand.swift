@@ -34,7 +34,8 @@ struct StatusText {
   init(_ status: DaemonStatus) { self.status = status }
 
   var text: String {
-    ([conditions] + status.clusters.map(cluster) + [jobs, running, daemon]).compactMap { $0 }.joined(separator: "\n\n")
+    ([conditions] + status.clusters.map(cluster) + [stores, jobs, running, daemon]).compactMap { $0 }.joined(
+      separator: "\n\n")
   }
 
   private var daemon: String {
@@ -73,6 +74,17 @@ struct StatusText {
     lines.append("  last backup  " + (backup ?? "none".styled(.warning)))
     if let wal = cluster.wal { lines.append("  WAL          " + WALStatusText.line(wal)) }
     return lines.joined(separator: "\n")
+  }
+
+  /// What does not lag needs no line.
+  private var stores: String? {
+    let lines = status.stores.filter { $0.missingObjects > 0 || $0.error != nil }.map { store in
+      let lag = store.lagSeconds.map { ", behind for \(DurationText.format(.seconds(Int64($0))))" } ?? ""
+      let error = store.error.map { ": \($0.summary)" } ?? ""
+      return "store \(store.name) (\(store.durability)) lacks \(store.missingObjects) objects, \(store.missingBytes)"
+        + lag + error
+    }
+    return lines.isEmpty ? nil : lines.joined(separator: "\n")
   }
 
   private var jobs: String? { status.jobs.isEmpty ? nil : JobsCommand.table(status.jobs, time).text() }

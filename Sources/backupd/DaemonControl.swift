@@ -62,10 +62,16 @@ struct DaemonControl: ControlHandler {
       }
       clusters.append(status)
     }
+    let stores = await runner.storeStatus().map { store in
+      StoreSummary(
+        name: store.name, durability: store.durability, location: store.location,
+        missingObjects: store.missingObjects, missingBytes: ByteCount(store.missingBytes),
+        lagSeconds: store.behindSince.map { max(0, (Timestamp.now() - $0).secondsValue) }, error: store.error)
+    }
     return DaemonStatus(
       version: Backupd.version, pid: getpid(), startedAt: startedAt, configurationPath: current.path,
-      configurationLoadedAt: configuration.loaded, clusters: clusters, jobs: jobs,
-      running: state.liveRuns(), conditions: conditions)
+      configurationLoadedAt: configuration.loaded, clusters: clusters, stores: stores,
+      jobs: jobs, running: state.liveRuns(), conditions: conditions)
   }
 
   func jobs() async throws -> [JobSummary] { await runner.summaries() }

@@ -22,8 +22,8 @@ final class AssumedWAL: WALProof {
     began.withLock { $0 += 1 }
     return WALPosition(timeline: facts.timeline, lsn: LSN(0))
   }
-  func waitUntilStored(from start: LSN, through stop: WALPosition, cancellation: Cancellation) throws -> LSN {
-    proven ?? stop.lsn
+  func waitUntilStored(from start: LSN, through stop: WALPosition, cancellation: Cancellation) throws -> ProvenWAL {
+    ProvenWAL(end: proven ?? stop.lsn)
   }
   func end() { ended.withLock { $0 += 1 } }
 }

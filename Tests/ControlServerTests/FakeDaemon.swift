@@ -59,6 +59,11 @@ final class FakeDaemon: ControlHandler {
             timeline: TimelineID(1))
         ], stores: [StoreWindows(store: StoreID(unchecked: "local"), windows: [])], lastBackup: backup, wal: wal)
     ],
+    stores: [
+      StoreSummary(
+        name: StoreID(unchecked: "cloud"), durability: "eventual", location: "s3://backups", missingObjects: 3,
+        missingBytes: ByteCount(1 << 20), lagSeconds: 4, error: nil)
+    ],
     jobs: [summary], running: [record(phase: "copy")],
     conditions: [
       Condition(

@@ -89,3 +89,80 @@ enum CloudSite {
     }
   }
 }
+
+@Suite("Several stores", .serialized) struct SeveralStoresTests {
+  @Test("an eventual store is filled while the daemon runs, also after it was away, and restores alone")
+  func eventual() throws {
+    try PostgresServer.run { database in
+      try ObjectServer.run(.rclone) { server in
+        try CloudSite.run(database, server, alsoLocal: true, more: ", durability: eventual") { site in
+          try Numbers.create(database)
+          let data = try #require(server.facts["data"]) + "/" + CloudSite.bucket
+          try site.withDaemon { _ in
+            try Numbers.add(1, database)
+            try site.backup()
+            try site.waitUntilFilled("cloud")
+            // The bucket is away: backups go on, and are there once it is back.
+            try FileManager.default.moveItem(atPath: data, toPath: data + ".away")
+            try Numbers.add(2, database)
+            try ArchiveCommandTests.fill(database, 3)
+            #expect(try site.json("run", "physical")["outcome"].text == "succeeded")
+            try site.waitUntilDurable(database)
+          }
+          try FileManager.default.moveItem(atPath: data + ".away", toPath: data)
+          try site.withDaemon { _ in try site.waitUntilFilled("cloud") }
+          let status = try site.json("backups")
+          #expect(status.array?.count == 2 && status[1]["missingStores"] == .array([]))
+          // Only the bucket is left.
+          try FileManager.default.removeItem(atPath: site.store)
+          let directory = try site.fresh("restored")
+          try site.succeed("restore", directory, "--cluster", BackupSite.cluster)
+          try PostgresServer.startRestored(directory: directory) { copy in
+            try copy.waitUntilPromoted()
+            #expect(try Numbers.all(copy) == [1, 2, 3])
+          }
+        }
+      }
+    }
+  }
+
+  @Test("a required store that is away leaves a backup incomplete, and completes it once it is back")
+  func incomplete() throws {
+    try PostgresServer.run { database in
+      try ObjectServer.run(.rclone) { server in
+        try CloudSite.run(database, server, alsoLocal: true) { site in
+          try Numbers.create(database)
+          try site.withDaemon { _ in
+            try Numbers.add(1, database)
+            try site.backup()
+            try server.stop()
+            try Numbers.add(2, database)
+            let run = try site.json(["run", "physical"], deadline: .seconds(600))
+            #expect(run["outcome"].text == "incomplete", "\(run)")
+            let backup = try site.json("backups")[1]
+            #expect(backup["stores"] == .array([.text("local")]) && backup["id"] == run["backup"])
+            try server.startAgain()
+            try Poll.until(.seconds(180), "the backup to be completed", every: .milliseconds(500)) {
+              try site.json("backups")[1]["missingStores"] == .array([])
+            }
+            try site.waitUntilDurable(database)
+          }
+          let report = try site.json("verify", "--full")
+          #expect(report.array?.allSatisfy { $0["sound"].bool == true } == true)
+        }
+      }
+    }
+  }
+}
+
+extension BackupSite {
+  /// Returns once a store holds what the others hold.
+  func waitUntilFilled(_ store: String) throws {
+    try Poll.until(.seconds(120), "store \(store) to be filled", every: .milliseconds(500)) {
+      let held = try json("backups").array ?? []
+      let isListed = !held.isEmpty && held.allSatisfy { $0["missingStores"] == .array([]) }
+      let status = try json("status")["stores"].array?.first { $0["name"].text == store }
+      return isListed && status?["missingObjects"].integer == 0 && status?["error"] == .null
+    }
+  }
+}

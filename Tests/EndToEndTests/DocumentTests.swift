@@ -27,7 +27,8 @@ import Testing
     let status = try site.json("status")
     #expect(
       status.keys == [
-        "version", "pid", "startedAt", "configurationPath", "configurationLoadedAt", "clusters", "jobs", "running",
+        "version", "pid", "startedAt", "configurationPath", "configurationLoadedAt", "clusters", "stores", "jobs",
+        "running",
         "conditions",
       ])
     let cluster = status["clusters"][0]

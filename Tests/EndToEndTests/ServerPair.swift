@@ -49,8 +49,11 @@ struct ServerPair {
 
   /// From now on commits wait for whoever `names` names, and for the standby.
   func makeCommitsWait(for name: String) throws {
-    try primary.psql("alter system set synchronous_standby_names = 'FIRST 2 (\(name), \(Self.application))'")
-    try primary.psql("select pg_reload_conf()")
+    // Of both: the standby's files were copied before, and it will be the primary.
+    for server in [primary, standby] {
+      try server.psql("alter system set synchronous_standby_names = 'FIRST 2 (\(name), \(Self.application))'")
+      try server.psql("select pg_reload_conf()")
+    }
   }
 
   func waitForStandby() throws { try StandbyServer.wait(for: standby, toFollow: primary) }

@@ -49,7 +49,7 @@ final class RecoveryFixture: Sendable {
   /// Returns once all WAL so far is in the repository.
   func store(_ server: PostgresServer, _ archiver: WALArchiver) throws {
     let end = try LSN(server.psql("select pg_current_wal_flush_lsn()"))
-    try archiver.waitUntilStored(
+    _ = try archiver.waitUntilStored(
       through: WALPosition(timeline: TimelineID(1), lsn: end), cancellation: Cancellation(), timeout: .seconds(30))
   }
 
@@ -66,9 +66,9 @@ final class RecoveryFixture: Sendable {
     func begin(_ facts: WALProofFacts, cancellation: Cancellation) throws -> WALPosition {
       try archiver.waitUntilStreaming(cancellation: cancellation, timeout: .seconds(30))
     }
-    func waitUntilStored(from start: LSN, through stop: WALPosition, cancellation: Cancellation) throws -> LSN {
-      try archiver.waitUntilStored(through: stop, cancellation: cancellation, timeout: .seconds(30))
-      return stop.lsn
+    func waitUntilStored(from start: LSN, through stop: WALPosition, cancellation: Cancellation) throws -> ProvenWAL {
+      let failures = try archiver.waitUntilStored(through: stop, cancellation: cancellation, timeout: .seconds(30))
+      return ProvenWAL(end: stop.lsn, failures: failures)
     }
     func end() {}
   }

@@ -46,7 +46,9 @@ import Testing
       #expect(rename(directory + "/store", directory + "/away") == 0)
       #expect { try store.size(of: name) } throws: { isAway($0) }
       #expect { try put(store, ObjectName("a/second")!, 10) } throws: { isAway($0) }
-      // One that begins while it is away writes nothing below the mount point either.
+      // One that knows the root and begins a new directory, and one that begins while it is away, write nothing below the
+      // mount point either.
+      #expect { try put(store, ObjectName("new/directory/object")!, 10) } throws: { isAway($0) }
       #expect { try put(PosixStore(root: directory + "/store"), name, 10) } throws: { isAway($0) }
       #expect(FileManager.default.fileExists(atPath: directory + "/store") == false)
     }

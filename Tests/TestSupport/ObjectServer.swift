@@ -34,6 +34,13 @@ public struct ObjectServer: Sendable {
   private let script: String
   private let variables: [String: String]
 
+  /// Starts it again at the same place with what it had; for those that keep it on disk.
+  public func startAgain() throws {
+    let port = endpoint.split(separator: ":").last.map(String.init) ?? ""
+    try Program.succeed(
+      "/bin/bash", [script, "start", directory, port], environment: variables, deadline: .seconds(120))
+  }
+
   /// Stops the server before its time.
   public func stop() throws { try Program.succeed("/bin/bash", [script, "stop", directory], environment: variables) }
 

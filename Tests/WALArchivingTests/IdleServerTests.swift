@@ -15,7 +15,7 @@ import Testing
         _ = try fixture.run(server) { archiver, _ in
           let start = try archiver.waitUntilStreaming(cancellation: Cancellation(), timeout: .seconds(30))
           try server.psql("create table last_thing (n int)")
-          try archiver.waitUntilStored(
+          _ = try archiver.waitUntilStored(
             through: WALPosition(timeline: start.timeline, lsn: server.flushLSN), cancellation: Cancellation(),
             timeout: .seconds(30))
           let wanted = Timestamp.now() + .seconds(1)

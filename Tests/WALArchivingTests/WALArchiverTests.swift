@@ -21,7 +21,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
           try server.makeWAL(megabytes: 4)
           try server.psql("select pg_create_restore_point('here')")
           let end = try server.flushLSN
-          try archiver.waitUntilStored(
+          _ = try archiver.waitUntilStored(
             through: WALPosition(timeline: start.timeline, lsn: end), cancellation: Cancellation(),
             timeout: .seconds(30))
           let status = archiver.status()
@@ -58,7 +58,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
           try server.restart()
           try server.makeWAL(megabytes: 2)
           let end = try server.flushLSN
-          try archiver.waitUntilStored(
+          _ = try archiver.waitUntilStored(
             through: WALPosition(timeline: start.timeline, lsn: end), cancellation: Cancellation(),
             timeout: .seconds(60))
           #expect(try firstDifference(fixture.catalog(), server, from: start.lsn, to: end) == nil)
@@ -83,11 +83,11 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
           try Poll.until(.seconds(30), "landing") { try #require(archiver.status().flushedLSN) >= end.lsn }
           #expect(archiver.status().queuedSegments >= 3)
           let failure = #expect(throws: WALArchivingError.self) {
-            try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .milliseconds(50))
+            _ = try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .milliseconds(50))
           }
           #expect(failure?.detail?.contains("no space left on device") != false)
           fixture.faults.isFailing = false
-          try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(60))
+          _ = try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(60))
           #expect(try firstDifference(fixture.catalog(), server, from: start.lsn, to: end.lsn) == nil)
           try Poll.until(.seconds(30), "an empty landing directory") { archiver.status().queuedSegments == 0 }
         }
@@ -106,7 +106,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
           let start = try archiver.waitUntilStreaming(cancellation: Cancellation(), timeout: .seconds(30))
           try server.makeWAL(megabytes: 2)
           let end = WALPosition(timeline: start.timeline, lsn: try server.flushLSN)
-          try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
+          _ = try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
           return end
         }
         try server.psql("select pg_drop_replication_slot('backupd_oauth')")
@@ -123,7 +123,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
           #expect(from.lsn == gap.end)
           try server.makeWAL(megabytes: 1)
           let end = WALPosition(timeline: from.timeline, lsn: try server.flushLSN)
-          try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
+          _ = try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
           try Poll.until(.seconds(30), "the record") { try fixture.catalog().gaps().contains { $0.isRecorded } }
           #expect(try fixture.catalog().gaps().count == 1)
           #expect(try fixture.catalog().coverage(from: held) >= held.lsn)
@@ -173,7 +173,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
           let start = try archiver.waitUntilStreaming(cancellation: Cancellation(), timeout: .seconds(30))
           try server.makeWAL(megabytes: 1)
           let end = WALPosition(timeline: start.timeline, lsn: try server.flushLSN)
-          try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
+          _ = try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
         }
       }
       for keepsLanding in [true, false] {
@@ -205,7 +205,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
           try server.psql("select pg_promote()")
           try server.makeWAL(megabytes: 2)
           let end = WALPosition(timeline: TimelineID(2), lsn: try server.flushLSN)
-          try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(60))
+          _ = try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(60))
           let catalog = try fixture.catalog()
           #expect(catalog.timelines == [TimelineID(1), TimelineID(2)])
           let history = try TimelineHistory(
@@ -235,7 +235,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
             if number % 10 == 0 { try server.makeWAL(megabytes: 1) }
           }
           let end = WALPosition(timeline: start.timeline, lsn: try server.flushLSN)
-          try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
+          _ = try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
           return start
         }
         let catalog = try fixture.catalog()
@@ -280,7 +280,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
             let start = try archiver.waitUntilStreaming(cancellation: Cancellation(), timeout: .seconds(30))
             try server.makeWAL(megabytes: 2)
             let end = WALPosition(timeline: start.timeline, lsn: try server.flushLSN)
-            try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
+            _ = try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
             #expect(try firstDifference(fixture.catalog(), server, from: start.lsn, to: end.lsn) == nil)
           }
           try Poll.until(.seconds(10), "the slot's end") {
@@ -338,7 +338,7 @@ struct ArchiverToBeKilled {
         }
         let (_, error) = try fixture.run(server) { archiver, log in
           let end = WALPosition(timeline: start.timeline, lsn: try server.flushLSN)
-          try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(60))
+          _ = try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(60))
           let catalog = try fixture.catalog()
           #expect(catalog.coverage(from: start) >= end.lsn)
           #expect(try firstDifference(catalog, server, from: start.lsn, to: end.lsn) == nil)

@@ -84,25 +84,45 @@ public final class Lease: @unchecked Sendable {
     }
     let moment = now()
     let record = Record(purpose: purpose, taken: taken, renewed: moment, expires: moment + Self.life)
+    var held = 0
+    var failure: (any Error)?
     for store in repository.required {
-      try repository.putDocument(
-        record, lineage.lease(holder, number), in: store,
-        cancellation: purpose == .prune ? cancellation : Cancellation())
+      do {
+        try repository.putDocument(
+          record, lineage.lease(holder, number), in: store,
+          cancellation: purpose == .prune ? cancellation : Cancellation())
+        held += 1
+      } catch let error as StorageError where purpose != .prune {
+        // A store that is away loses nothing: a prune asks all of them, and finds this in another.
+        failure = error
+      }
     }
+    if held == 0, let failure { throw failure }
     state.withLock {
       $0.renewed = .now
       $0.failure = nil
     }
-    try remove(upTo: number - 1)
-    state.withLock { $0.first = number }
+    do {
+      try remove(upTo: number - 1)
+      state.withLock { $0.first = number }
+    } catch let error as StorageError {
+      // Taken away with the next one, or it expires.
+      if purpose == .prune { throw error }
+    }
   }
 
   private func remove(upTo last: Int) throws {
     let first = state.withLock { $0.first }
     if first > last { return }
+    var failure: (any Error)?
     for store in repository.required {
-      for number in first...last { try store.objects.delete(lineage.lease(holder, number)) }
+      do {
+        for number in first...last { try store.objects.delete(lineage.lease(holder, number)) }
+      } catch let error as StorageError {
+        failure = error
+      }
     }
+    if let failure { throw failure }
   }
 
   /// - Parameter moment: By the monotonic clock.

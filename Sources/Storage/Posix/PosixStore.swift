@@ -73,7 +73,8 @@ public struct PosixStore: ObjectStore {
     let isNew = !DurableFile.exists(directory)
     if isNew, directory == root, !makesRoot { throw FileError("open", root, code: ENOENT) }
     if isNew, directory != root { try makeDirectory(DurableFile.parent(of: directory)) }
-    try DurableFile.makeDirectory(directory, mode: Self.directoryMode)
+    // Below the root one by one: it may go away at any moment.
+    try DurableFile.makeDirectory(directory, mode: Self.directoryMode, makingParents: directory == root)
     if isNew { try give(directory) }
     known.insert(directory)
   }

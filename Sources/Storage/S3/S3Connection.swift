@@ -44,7 +44,7 @@ final class S3Connection: Sendable {
   func send(
     _ call: Call, _ retries: RetrySchedule, _ cancellation: Cancellation, again: () -> Void = {}
   ) throws -> HTTPResponse {
-    try health.asking(isAway: { ($0 as? TransferError)?.isTransient == true }) {
+    try health.asking {
       try retries.run(cancellation, advice: advice) { attempt in
         if attempt > 0 {
           client.addRetry()

@@ -114,15 +114,22 @@ struct InstanceMetadata {
       throw AWSCredentialError.none(reason: "The instance metadata service did not answer with keys.")
     }
     return AWSKeys(
-      accessKey: found.AccessKeyId, secretKey: found.SecretAccessKey, sessionToken: found.Token,
-      expires: try? Timestamp(rfc3339: found.Expiration))
+      accessKey: found.accessKey, secretKey: found.secretKey, sessionToken: found.token,
+      expires: try? Timestamp(rfc3339: found.expiration))
   }
 
   private struct Answer: Decodable {
-    var AccessKeyId: String
-    var SecretAccessKey: String
-    var Token: String
-    var Expiration: String
+    var accessKey: String
+    var secretKey: String
+    var token: String
+    var expiration: String
+
+    enum CodingKeys: String, CodingKey {
+      case accessKey = "AccessKeyId"
+      case secretKey = "SecretAccessKey"
+      case token = "Token"
+      case expiration = "Expiration"
+    }
   }
 
   private func text(_ request: HTTPRequest, _ cancellation: Cancellation) throws -> String {

@@ -79,11 +79,21 @@ extension ClusterStatus: JSONConvertible {
   }
 }
 
+extension StoreSummary: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "name": name, "durability": durability, "location": location, "missingObjects": missingObjects,
+      "missingBytes": missingBytes, "lagSeconds": lagSeconds, "error": error,
+    ])
+  }
+}
+
 extension DaemonStatus: JSONConvertible {
   var json: JSONValue {
     .fields([
       "version": version, "pid": pid, "startedAt": startedAt, "configurationPath": configurationPath,
-      "configurationLoadedAt": configurationLoadedAt, "clusters": clusters, "jobs": jobs, "running": running,
+      "configurationLoadedAt": configurationLoadedAt, "clusters": clusters, "stores": stores, "jobs": jobs,
+      "running": running,
       "conditions": conditions,
     ])
   }

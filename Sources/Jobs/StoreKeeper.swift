@@ -1,0 +1,128 @@
+public import BackupModel
+internal import BlockingWork
+internal import JobState
+internal import Logging
+internal import Repository
+import Synchronization
+
+/// What is known of one store: `backupctl status`.
+public struct StoreStatus: Sendable, Hashable {
+  public var name: StoreID
+  public var durability: String
+  public var location: String
+  /// What it lacks of what the others hold.
+  public var missingObjects: Int
+  public var missingBytes: Int64
+  /// Since when; nil where it lacks nothing.
+  public var behindSince: Timestamp?
+  public var error: ErrorReport?
+}
+
+/// Fills one store from the others for as long as it is configured.
+final class StoreKeeper: Sendable {
+  /// Looked at so often also where nothing was heard of: slices of the open segment are not told.
+  private static let interval: Duration = .seconds(60)
+  /// What comes in quick succession is copied together.
+  private static let gathering: Duration = .seconds(2)
+  private static let longestPause: Duration = .seconds(300)
+
+  let store: RepositoryStore
+  private let filler: StoreFiller
+  private let changed: Signal
+  private let state: JobStateStore
+  private let logger: Logger
+  private let status: Mutex<StoreStatus>
+  let cancellation = Cancellation()
+
+  /// - Parameter changed: Raised when some store has got something new.
+  init?(
+    _ store: RepositoryStore, of repository: Repository, rules: [ClusterID: RetentionRules], changed: Signal,
+    state: JobStateStore, logger: Logger
+  ) {
+    guard let filler = StoreFiller(repository, store.id, rules: rules) else { return nil }
+    self.store = store
+    self.filler = filler
+    self.changed = changed
+    self.state = state
+    var logger = logger
+    logger[metadataKey: "store"] = "\(store.id)"
+    self.logger = logger
+    status = Mutex(
+      StoreStatus(
+        name: store.id, durability: store.durability.rawValue, location: store.objects.location, missingObjects: 0,
+        missingBytes: 0))
+  }
+
+  var now: StoreStatus { status.withLock { $0 } }
+  private var conditionID: String { "store:\(store.id)" }
+
+  func run() async {
+    let lane = Lane(label: "store.\(store.id)")
+    do {
+      try await lane.run { [self] inner in
+        let outer = cancellation.addHandler { inner.cancel() }
+        defer { cancellation.removeHandler(outer) }
+        let handler = inner.addHandler { [changed] in changed.raise() }
+        defer { inner.removeHandler(handler) }
+        try keep(inner)
+      }
+    } catch {
+      // By cancellation only.
+    }
+    if cancellation.isCancelled { note { _ = try state.resolve(conditionID) } }
+  }
+
+  private func keep(_ cancellation: Cancellation) throws {
+    var failures = 0
+    while true {
+      try cancellation.check()
+      let before = changed.value
+      do {
+        try filler.fill(cancellation: cancellation) { [self] lag in
+          status.withLock {
+            $0.missingObjects = lag.objects
+            $0.missingBytes = lag.bytes
+            $0.behindSince = lag.since
+          }
+        }
+        if failures > 0 { logger.notice("store works again") }
+        failures = 0
+        status.withLock { $0.error = nil }
+        note { _ = try state.resolve(conditionID) }
+      } catch let error as CancellationError {
+        throw error
+      } catch {
+        try cancellation.check()
+        failures += 1
+        failed(ErrorReport(error), failures)
+      }
+      if failures > 0 {
+        try cancellation.sleep(min(.seconds(5 << min(failures, 6)), Self.longestPause))
+      } else {
+        changed.wait(after: before, for: Self.interval)
+        try cancellation.sleep(Self.gathering)
+      }
+    }
+  }
+
+  private func failed(_ report: ErrorReport, _ failures: Int) {
+    status.withLock { $0.error = report }
+    logger.warning(
+      "store not filled, trying again", metadata: ["attempt": "\(failures)", "error": "\(report)"])
+    guard failures >= 3 else { return }
+    note {
+      _ = try state.raise(
+        Condition(
+          id: conditionID, severity: .warning, since: .now(),
+          report: ErrorReport(
+            summary: "store \"\(store.id)\" lags behind the others: \(report.summary)", detail: report.detail,
+            hint: report.hint)))
+    }
+  }
+
+  private func note(_ body: () throws -> Void) {
+    do { try body() } catch {
+      logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
+    }
+  }
+}

@@ -1,0 +1,135 @@
+internal import BackupModel
+internal import BlockingWork
+internal import Storage
+
+/// What a store lacks of one lineage: of the backups that it is to hold, and of the WAL from the oldest of them on.
+///
+/// Computed from the stores' own listings, so it survives any crash and can be made anew at any time.
+struct FillPlan {
+  struct Object: Sendable {
+    var name: ObjectName
+    var size: Int64
+    /// When another store got it.
+    var written: Timestamp?
+    /// Nil for small documents.
+    var kind: ObjectKind?
+  }
+
+  /// Words on backups and lineages; before everything else, since a deleted backup must not come back as another.
+  private(set) var documents: [Object] = []
+  /// What manifests refer to, and WAL.
+  private(set) var contents: [Object] = []
+  /// Each after what it refers to.
+  private(set) var manifests: [Object] = []
+
+  var all: [Object] { documents + contents + manifests }
+
+  private let lineage: Lineage
+  private let sources: Repository
+  private let target: RepositoryStore
+
+  /// - Parameters:
+  ///   - sources: The repository without the store.
+  ///   - youngest: What another store got after this is left for who is about to put it there.
+  /// - Throws: `StorageError` where the store or all others do not answer.
+  init(
+    _ lineage: Lineage, from sources: Repository, to target: RepositoryStore, rules: RetentionRules?,
+    youngest: Timestamp, now: Timestamp
+  ) throws {
+    self.lineage = lineage
+    self.sources = sources
+    self.target = target
+    for prefix in [
+      lineage.acceptancesPrefix, lineage.tombstonesPrefix, lineage.claimsPrefix, lineage.gapsPrefix,
+    ] { documents += try missing(below: prefix, kind: nil) }
+    let wanted = try wantedBackups(rules, now)
+    try addBackups(wanted)
+    if let oldest = wanted.filter({ $0.kind == .physical }).map(\.startLSN).min() { try addWAL(from: oldest) }
+    contents.removeAll { ($0.written ?? youngest) > youngest }
+    if documents.count + contents.count + manifests.count > 0 {
+      manifests.removeAll { ($0.written ?? youngest) > youngest }
+    }
+  }
+
+  /// Backups that are to be in the store: not deleted, and within its own `keep`.
+  private func wantedBackups(_ rules: RetentionRules?, _ now: Timestamp) throws -> [Backup] {
+    let backups = try BackupCatalog(sources).list(lineage).backups.filter { $0.deleted == nil }
+    guard let keep = target.keep else { return backups }
+    return StoreRules(keep, rules).kept(of: backups, now: now)
+  }
+
+  private mutating func addBackups(_ wanted: [Backup]) throws {
+    let listed = Set(try target.objects.list(below: lineage.backupsPrefix).objects.map(\.name))
+    let lacking = wanted.filter { !listed.contains(lineage.manifest($0.id)) }
+    if lacking.isEmpty { return }
+    var missingPacks: [ObjectName: Object] = [:]
+    for (prefix, kind) in [(lineage.packsPrefix, ObjectKind.pack), (lineage.metadataPrefix, .metadata)] {
+      for object in try missing(below: prefix, kind: kind) { missingPacks[object.name] = object }
+    }
+    var needed: Set<ObjectName> = []
+    for backup in lacking {
+      let reader = try BackupReader(sources, lineage, backup.id)
+      for live in try reader.livePacks() {
+        needed.insert(live.kind == .metadata ? lineage.metadataPack(live.pack) : lineage.pack(live.pack))
+      }
+      for part in reader.header.parts { needed.insert(lineage.metadataPack(part)) }
+      manifests.append(
+        Object(
+          name: lineage.manifest(backup.id), size: 0, written: backup.finished, kind: .manifest))
+    }
+    contents += needed.compactMap { missingPacks[$0] }.sorted { $0.name < $1.name }
+  }
+
+  private mutating func addWAL(from oldest: LSN) throws {
+    let catalog = try WALCatalog(sources, lineage)
+    let size = catalog.segmentSize
+    contents += try missing(below: lineage.walPrefix, kind: .timelineHistory)
+    for timeline in catalog.timelines {
+      let folder = lineage.walPrefix + "/" + timeline.fileText
+      let held = Set(try target.objects.list(below: folder).objects.map(\.name))
+      for object in try missing(below: folder, kind: .walSegment) {
+        guard let segment = try? WALSegment(name: object.name.lastComponent, size: size) else { continue }
+        if segment.end(size: size) > oldest { contents.append(object) }
+      }
+      // Slices only where there is no more of the segment.
+      for piece in catalog.pieces[timeline] ?? [] where piece.full.isEmpty && !piece.slices.isEmpty {
+        let name = lineage.walSegment(piece.segment, size: size)
+        guard piece.segment.end(size: size) > oldest, !held.contains(name) else { continue }
+        let slices = try missing(below: lineage.walSlicesPrefix(piece.segment, size: size), kind: .walSlice)
+        contents += slices.filter { WALSlice(component: $0.name.lastComponent) != nil }
+      }
+    }
+  }
+
+  /// What some other store lists directly below a prefix and this one does not, in order.
+  private func missing(below prefix: String, kind: ObjectKind?) throws -> [Object] {
+    var found: [ObjectName: Object] = [:]
+    for (_, listing) in try sources.listings(below: prefix) {
+      for object in listing.objects where found[object.name] == nil {
+        found[object.name] = Object(name: object.name, size: object.size, written: object.modified, kind: kind)
+      }
+    }
+    if found.isEmpty { return [] }
+    for object in try target.objects.list(below: prefix).objects { found[object.name] = nil }
+    return found.values.sorted { $0.name < $1.name }
+  }
+}
+
+/// A store's own `keep`, in the place of what each job promises.
+struct StoreRules {
+  private let rules: RetentionRules
+  private let jobs: RetentionRules?
+
+  init(_ keep: RetentionPolicy, _ rules: RetentionRules?) {
+    jobs = rules
+    self.rules = RetentionRules(
+      policies: Dictionary(uniqueKeysWithValues: (rules?.policies.keys.map { $0 } ?? []).map { ($0, keep) }),
+      recoveryWindow: nil)
+  }
+
+  /// Those that stay in the store, which is never left without the newest.
+  func kept(of backups: [Backup], now: Timestamp) -> [Backup] {
+    let verdicts = rules.verdicts(on: backups, restorable: backups.last?.id, now: now)
+    return backups.filter { verdicts[$0.id]?.keeps ?? true }
+  }
+}
