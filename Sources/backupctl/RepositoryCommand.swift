@@ -5,9 +5,13 @@ import Repository
 
 struct RepositoryCommand: CommandFamily {
   static let configuration = CommandConfiguration(
-    commandName: "repository", abstract: "Make the repository, tell what it holds, or make its cache anew.",
+    commandName: "repository",
+    abstract: "Make, describe and probe the repository, or make its cache anew.",
     example: "backupctl repository info",
-    subcommands: [RepositoryCreateCommand.self, RepositoryInfoCommand.self, RebuildCacheCommand.self])
+    subcommands: [
+      RepositoryCreateCommand.self, RepositoryInfoCommand.self, RepositoryProbeCommand.self,
+      RepositoryPolicyCommand.self, RebuildCacheCommand.self,
+    ])
 }
 
 struct RepositoryInfoCommand: ParsableCommand {

@@ -61,6 +61,67 @@ import Testing
   }
 }
 
+@Suite("Trying stores", .serialized) struct StoreProbeTests {
+  @Test("says what each server really does", arguments: [ObjectServer.Kind.rclone, .ceph, .moto])
+  func probes(kind: ObjectServer.Kind) throws {
+    try ObjectServer.run(kind) { server in
+      try PostgresServer.run { database in
+        try CloudSite.run(database, server, alsoLocal: true) { site in
+          let document = try site.json("repository", "probe")
+          #expect(document.array?.count == 2 && document[0]["usable"].bool == true)
+          let cloud = document[1]
+          func verdict(_ check: String) -> String? {
+            cloud["findings"].array?.first { $0["check"].text == check }?["verdict"].text
+          }
+          for check in ["list", "write", "read", "listAfterWrite", "neverOverwrites", "delete"] {
+            #expect(verdict(check) == "yes", "\(kind): \(check)")
+          }
+          // What is known of these servers.
+          #expect(verdict("conditionalPut") == (kind == .rclone ? "no" : "yes"))
+          #expect(verdict("signature") == (kind == .moto ? "no" : "yes"))
+          #expect(verdict("payloadHash") == (kind == .ceph ? "yes" : "no"))
+          #expect(verdict("versioning") == "no" && verdict("objectLock") == "no")
+          // Nothing of it stays to be seen.
+          #expect(try site.json("backups") == .array([]))
+          #expect(try site.backupctl("repository", "probe", "nonesuch").status == .exited(2))
+          try server.stop()
+          #expect(try site.backupctl("repository", "probe", "cloud").status == .exited(1))
+        }
+      }
+    }
+  }
+
+  @Test("prints policies that AWS can read, for each role")
+  func policies() throws {
+    try PostgresServer.run { database in
+      try BackupSite.run(database, creating: false) { site in
+        let store = "cloud: {s3: {bucket: oauth-backups, region: eu-west-1, prefix: pg/prod, storage-class: GLACIER}}"
+        let local = "local: {path: \(site.store)}"
+        try site.writeConfiguration(
+          site.standardConfiguration.replacingOccurrences(of: local, with: "\(local)\n    \(store)"))
+        func actions(_ role: String) throws -> Set<String> {
+          let policy = try JSON(parsing: try site.succeed("repository", "policy", "cloud", "--for", role))
+          let statements = try #require(policy["Statement"].array)
+          #expect(policy["Version"].text == "2012-10-17")
+          for statement in statements {
+            for resource in statement["Resource"].array ?? [] {
+              #expect(resource.text?.hasPrefix("arn:aws:s3:::oauth-backups") == true)
+            }
+          }
+          return Set(statements.flatMap { $0["Action"].array ?? [] }.compactMap(\.text))
+        }
+        #expect(
+          try actions("daemon") == ["s3:ListBucket", "s3:GetObject", "s3:PutObject", "s3:DeleteObject"])
+        #expect(try actions("restore").contains("s3:RestoreObject"))
+        let append = try site.succeed("repository", "policy", "cloud", "--for", "append", "--yaml")
+        #expect(append.contains("oauth-backups/pg/prod/clusters/*/leases/*") && !append.contains("backups/*\""))
+        #expect(try site.backupctl("repository", "policy", "local").status == .exited(2))
+        #expect(try site.backupctl("repository", "policy", "cloud", "--for", "thief").status == .exited(2))
+      }
+    }
+  }
+}
+
 /// Sites whose repository lies in a bucket.
 enum CloudSite {
   static let bucket = "backups"

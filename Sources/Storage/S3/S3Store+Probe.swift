@@ -1,0 +1,98 @@
+internal import BackupModel
+internal import BlockingWork
+internal import Cryptography
+internal import Transfer
+
+extension S3Store {
+  /// Finds out what the server really does.
+  public func probe() -> StoreProbe {
+    StoreProbe.run(self) { probe, name in
+      probeConditions(&probe)
+      probeSignature(&probe)
+      probePayload(&probe)
+      probeClass(&probe, name)
+      probeBucket(&probe)
+    }
+  }
+
+  private func probeConditions(_ probe: inout StoreProbe) {
+    guard let isHeeded = try? isConditional(Cancellation()) else { return }
+    probe.add(
+      "conditionalPut", isHeeded ? .yes : .no,
+      isHeeded
+        ? "The server itself refuses to put over an object."
+        : "The server ignores If-None-Match: only this daemon may write to the store, since two could overwrite each other."
+    )
+  }
+
+  private func probeSignature(_ probe: inout StoreProbe) {
+    let keys = AWSKeys(accessKey: "AKIAPROBE00000000000", secretKey: "probe")
+    let stranger = S3Store(
+      settings, credentials: AWSCredentials(.configured { keys }, environment: [:]),
+      retries: RetrySchedule(total: .zero))
+    let isOpen = (try? stranger.list(below: "")) != nil
+    probe.add(
+      "signature", isOpen ? .no : .yes,
+      isOpen ? "The server lists the bucket for anybody: it checks no signature." : "A stranger is refused.")
+  }
+
+  private func probePayload(_ probe: inout StoreProbe) {
+    let bytes: [UInt8] = [1, 2, 3]
+    let status = bytes.withUnsafeBytes { bytes -> Int? in
+      // The hash of something else.
+      let call = S3Connection.Call(
+        method: .put, key: key("tmp/probe-payload"), body: bytes, payloadHash: S3Connection.emptyHash,
+        accepted: [400, 403])
+      return try? send(call).status
+    }
+    guard let status else { return }
+    let isChecked = status == 400 || status == 403
+    if !isChecked { _ = try? send(S3Connection.Call(method: .delete, key: key("tmp/probe-payload"), accepted: [404])) }
+    probe.add(
+      "payloadHash", isChecked ? .yes : .no,
+      isChecked
+        ? "Bytes that changed on their way are refused."
+        : "The server does not check that bytes arrive unchanged: use TLS; \"verify --full\" finds what was damaged.")
+  }
+
+  private func probeClass(_ probe: inout StoreProbe, _ name: ObjectName) {
+    guard let wanted = settings.packClass else { return }
+    let bytes: [UInt8] = [1]
+    let probeKey = key("tmp/packs/probe")
+    let found = bytes.withUnsafeBytes { bytes -> String? in
+      var call = S3Connection.Call(
+        method: .put, key: probeKey, body: bytes, payloadHash: BytesText.hexadecimal(SHA256Digest.hash([1])))
+      call.headers = [("x-amz-storage-class", wanted)]
+      guard (try? send(call)) != nil else { return nil }
+      let head = try? send(S3Connection.Call(method: .head, key: probeKey))
+      return head.map { $0.headers["x-amz-storage-class"] ?? "STANDARD" }
+    }
+    _ = try? send(S3Connection.Call(method: .delete, key: probeKey, accepted: [404]))
+    let isKept = found == wanted
+    probe.add(
+      "storageClass", isKept ? .yes : found == nil ? .missing : .no,
+      isKept
+        ? "Packs get the class \(wanted)."
+        : found.map { "The server stores packs as \($0), not as \(wanted)." }
+          ?? "The server refuses the class \(wanted).")
+  }
+
+  /// What the bucket is set to; a server that does not know the question has neither.
+  private func probeBucket(_ probe: inout StoreProbe) {
+    func ask(_ what: String) -> XMLElement? {
+      let call = S3Connection.Call(method: .get, query: [(what, "")], accepted: [400, 403, 404, 405, 501])
+      guard let response = try? send(call), response.isSuccess else { return nil }
+      return XMLElement.parse(response.body)
+    }
+    let isVersioned = ask("versioning")?.child("Status")?.text == "Enabled"
+    probe.add(
+      "versioning", isVersioned ? .yes : .no,
+      isVersioned ? "Deleted objects can be recovered." : "The bucket keeps no versions: what is deleted is gone.")
+    let isLocked = ask("object-lock")?.child("ObjectLockEnabled")?.text == "Enabled"
+    probe.add(
+      "objectLock", isLocked ? .yes : .no,
+      isLocked
+        ? "The bucket can lock objects."
+        : "The bucket cannot lock objects: who has the keys can delete backups.")
+  }
+}
