@@ -102,7 +102,7 @@ public struct Repository: Sendable {
     return Repository(id: id, keys: KeyRing(repository: id, current: dataKey), stores: stores)
   }
 
-  private static func isEmpty(_ store: RepositoryStore) throws -> Bool {
+  static func isEmpty(_ store: RepositoryStore) throws -> Bool {
     do {
       let listing = try store.objects.list(below: "")
       // A creation that was killed before its root leaves an envelope of a key that nothing is sealed with.

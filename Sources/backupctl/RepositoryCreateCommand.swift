@@ -26,8 +26,14 @@ struct RepositoryCreateCommand: ParsableCommand {
     var made = MadePaths(for: settings)
     let owner = try FileOwner.forRepository(owner, settings)
     // Before a key is made: a key file beside a repository that it does not open would mislead.
-    for store in stores where try Self.holdsAnything(store) {
-      throw RepositoryError.alreadyExists(store.id, location: store.objects.location)
+    let used = try stores.filter { try Self.holdsAnything($0) }
+    if let first = used.first {
+      let empty = stores.filter { store in !used.contains { $0.id == store.id } }
+      if empty.isEmpty { throw RepositoryError.alreadyExists(first.id, location: first.objects.location) }
+      let id = try Repository.add(
+        empty, to: used, unlocking: ConfiguredRepository.unlocking(settings), cancellation: Interruption.cancellation())
+      if let owner { try made.give(to: owner) }
+      return reportAdded(id, settings.stores.filter { store in empty.contains { $0.id == store.id } })
     }
     let (unlocking, key) = try Self.unlocking(settings.encryption)
     if let key, key.isNew { made.add(key.file.path) }
@@ -45,6 +51,20 @@ struct RepositoryCreateCommand: ParsableCommand {
         "the key file does not belong to \(owner.name)", hint: "Run \"chown \(owner.name) \(key.file.path)\".")
     }
     report(repository, settings, key, owner)
+  }
+
+  private func reportAdded(_ repository: RepositoryID, _ stores: [StoreSettings]) {
+    let document = JSONValue.fields([
+      "repository": repository,
+      "added": stores.map {
+        JSONValue.fields(["name": $0.id, "path": $0.path, "location": $0.place.description])
+      },
+    ])
+    shared.show(document) {
+      (["repository \(repository) has new stores"] + stores.map { "  store \($0.id) in \($0.place)" } + [
+        "", "The daemon fills them from the others; \"backupctl status\" tells what they lack.",
+      ]).joined(separator: "\n")
+    }
   }
 
   private static func holdsAnything(_ store: RepositoryStore) throws -> Bool {

@@ -17,11 +17,15 @@ struct RepositoryFixture {
   let repository: Repository
   let lineage = Lineage(cluster: ClusterID(unchecked: "oauth"), systemIdentifier: SystemIdentifier(7_000_000_000))
 
-  static func run<Result>(stores count: Int = 1, _ body: (RepositoryFixture) throws -> Result) throws -> Result {
+  /// - Parameter change: Made to the stores' settings.
+  static func run<Result>(
+    stores count: Int = 1, change: ([RepositoryStore]) -> [RepositoryStore] = { $0 },
+    _ body: (RepositoryFixture) throws -> Result
+  ) throws -> Result {
     try TemporaryDirectory.run { directory in
       let stores = (0..<count).map { FaultyStore(PosixStore(root: "\(directory)/store\($0)", makesRoot: true)) }
       let repository = try Repository.create(
-        in: named(stores), unlocking: .unwrapped, cancellation: Cancellation())
+        in: change(named(stores)), unlocking: .unwrapped, cancellation: Cancellation())
       return try body(RepositoryFixture(directory: directory, stores: stores, repository: repository))
     }
   }

@@ -103,7 +103,7 @@ extension RepositoryFixture {
         if isLast { try writer.finishPages() }
       }
     }
-    for store in repository.stores.indices { bodies.append { try writer.runSender(store) } }
+    for store in repository.required.indices { bodies.append { try writer.runSender(store) } }
     do {
       try runTogether(cancellation, label: "test", bodies)
     } catch {

@@ -43,11 +43,9 @@ struct FillPlan {
       lineage.acceptancesPrefix, lineage.tombstonesPrefix, lineage.claimsPrefix, lineage.gapsPrefix,
     ] { documents += try missing(below: prefix, kind: nil) }
     let wanted = try wantedBackups(rules, now)
-    try addBackups(wanted)
-    if let oldest = wanted.filter({ $0.kind == .physical }).map(\.startLSN).min() { try addWAL(from: oldest) }
-    contents.removeAll { ($0.written ?? youngest) > youngest }
-    if documents.count + contents.count + manifests.count > 0 {
-      manifests.removeAll { ($0.written ?? youngest) > youngest }
+    try addBackups(wanted, youngest)
+    if let oldest = wanted.filter({ $0.kind == .physical }).map(\.startLSN).min() {
+      try addWAL(from: oldest, youngest)
     }
   }
 
@@ -58,29 +56,42 @@ struct FillPlan {
     return StoreRules(keep, rules).kept(of: backups, now: now)
   }
 
-  private mutating func addBackups(_ wanted: [Backup]) throws {
+  /// A backup whole or not at all: its manifest says that everything it refers to is there.
+  private mutating func addBackups(_ wanted: [Backup], _ youngest: Timestamp) throws {
     let listed = Set(try target.objects.list(below: lineage.backupsPrefix).objects.map(\.name))
     let lacking = wanted.filter { !listed.contains(lineage.manifest($0.id)) }
     if lacking.isEmpty { return }
     var missingPacks: [ObjectName: Object] = [:]
+    var held: Set<ObjectName> = []
     for (prefix, kind) in [(lineage.packsPrefix, ObjectKind.pack), (lineage.metadataPrefix, .metadata)] {
       for object in try missing(below: prefix, kind: kind) { missingPacks[object.name] = object }
+      held.formUnion(try target.objects.list(below: prefix).objects.map(\.name))
     }
     var needed: Set<ObjectName> = []
-    for backup in lacking {
-      let reader = try BackupReader(sources, lineage, backup.id)
-      for live in try reader.livePacks() {
-        needed.insert(live.kind == .metadata ? lineage.metadataPack(live.pack) : lineage.pack(live.pack))
+    for backup in lacking where backup.finished <= youngest {
+      let names = try references(of: backup.id).subtracting(held)
+      let objects = names.compactMap { missingPacks[$0] }
+      guard objects.count == names.count else {
+        throw StorageError.missing(names.first { missingPacks[$0] == nil }!, in: sources.stores[0].objects.location)
       }
-      for part in reader.header.parts { needed.insert(lineage.metadataPack(part)) }
+      if objects.contains(where: { ($0.written ?? youngest) > youngest }) { continue }
+      needed.formUnion(names)
       manifests.append(
-        Object(
-          name: lineage.manifest(backup.id), size: 0, written: backup.finished, kind: .manifest))
+        Object(name: lineage.manifest(backup.id), size: 0, written: backup.finished, kind: .manifest))
     }
     contents += needed.compactMap { missingPacks[$0] }.sorted { $0.name < $1.name }
   }
 
-  private mutating func addWAL(from oldest: LSN) throws {
+  private func references(of backup: BackupID) throws -> Set<ObjectName> {
+    let reader = try BackupReader(sources, lineage, backup)
+    let live = try reader.livePacks().map { live in
+      live.kind == .metadata ? lineage.metadataPack(live.pack) : lineage.pack(live.pack)
+    }
+    return Set(live + reader.header.parts.map { lineage.metadataPack($0) })
+  }
+
+  private mutating func addWAL(from oldest: LSN, _ youngest: Timestamp) throws {
+    let before = contents.count
     let catalog = try WALCatalog(sources, lineage)
     let size = catalog.segmentSize
     contents += try missing(below: lineage.walPrefix, kind: .timelineHistory)
@@ -99,6 +110,7 @@ struct FillPlan {
         contents += slices.filter { WALSlice(component: $0.name.lastComponent) != nil }
       }
     }
+    contents[before...] = ArraySlice(contents[before...].filter { ($0.written ?? youngest) <= youngest })
   }
 
   /// What some other store lists directly below a prefix and this one does not, in order.

@@ -21,19 +21,24 @@ public struct StoreFiller: Sendable {
   private let repository: Repository
   private let target: RepositoryStore
   private let rules: [ClusterID: RetentionRules]
+  private let now: @Sendable () -> Timestamp
   private static let lanes = 4
   /// Whoever writes to a required store is given so long to do it himself.
   private static let courtesy: Duration = .seconds(60)
 
   /// - Parameter rules: What jobs promise, by cluster; for a store with a `keep` of its own.
   /// - Returns: Nil where there is no other store to fill it from.
-  public init?(_ repository: Repository, _ store: StoreID, rules: [ClusterID: RetentionRules]) {
+  public init?(
+    _ repository: Repository, _ store: StoreID, rules: [ClusterID: RetentionRules],
+    now: @escaping @Sendable () -> Timestamp = { .now() }
+  ) {
     guard let target = repository.stores.first(where: { $0.id == store }), repository.stores.count > 1 else {
       return nil
     }
     self.repository = repository
     self.target = target
     self.rules = rules
+    self.now = now
     sources = repository.without([store])
   }
 
@@ -63,7 +68,7 @@ public struct StoreFiller: Sendable {
   }
 
   private func plan() throws -> [FillPlan] {
-    let now = Timestamp.now()
+    let now = now()
     let youngest = target.durability == .required ? now - Self.courtesy : now + .seconds(86400)
     return try sources.clusters().flatMap { cluster in
       try sources.lineages(of: cluster).map { lineage in

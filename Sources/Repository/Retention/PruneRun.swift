@@ -43,15 +43,27 @@ final class PruneRun {
 
   func perform() throws -> [PruneReport] {
     var stores: [StorePrune] = []
-    // What cannot be read in one store stops all: a backup is judged by every store that has it.
-    for store in repository.stores { stores.append(try StorePrune(self, store)) }
+    var unheard: [PruneReport] = []
+    // What cannot be read in one store stops all: a backup is judged by every store that has it. One that lags anyway
+    // is pruned when it answers.
+    for store in repository.stores {
+      do {
+        stores.append(try StorePrune(self, store))
+      } catch let error as StorageError where store.durability == .eventual {
+        var report = PruneReport(lineage, store.id)
+        report.error = ErrorReport(error)
+        unheard.append(report)
+      }
+    }
     try tombstone(stores)
     for store in stores {
       do {
         try store.removeManifests()
+        try store.dropCopies(heldBy: stores)
         try store.removePacks()
         try store.removeCheckpoints()
-        try store.removeWAL(need: walNeed(stores))
+        // A store with a keep of its own needs the WAL of its own backups alone.
+        try store.removeWAL(need: walNeed(store.store.keep == nil ? stores : [store]))
         try store.removeDamageMarks()
         for object in expired where object.store.id == store.store.id {
           try store.remove([object.name], "leases", nil, bytes: 0, "their holders are gone")
@@ -63,7 +75,7 @@ final class PruneRun {
       }
     }
     if stores.allSatisfy({ $0.report.error == nil }) { try forgetTombstones(stores) }
-    return stores.map(\.report)
+    return stores.map(\.report) + unheard
   }
 
   /// Asked anew each time: a backup may have begun meanwhile.
@@ -88,9 +100,9 @@ final class PruneRun {
       try check()
       let tombstone = Tombstone(
         backup: backup, number: deletions.next(backup), action: .delete, reason: "retention: \(reason)", at: now)
-      for store in repository.stores {
+      for store in stores {
         try repository.putDocument(
-          tombstone, lineage.tombstone(backup, tombstone.number), in: store, cancellation: cancellation)
+          tombstone, lineage.tombstone(backup, tombstone.number), in: store.store, cancellation: cancellation)
       }
     }
     for store in stores { store.reportVerdicts(deleting: Set(goes.keys)) }

@@ -75,6 +75,35 @@ final class StorePrune {
     }
   }
 
+  /// Removes what this store lets go by its own `keep` and a store without one has: no backup is deleted by that.
+  func dropCopies(heldBy stores: [StorePrune]) throws {
+    guard let keep = store.keep else { return }
+    let live = remaining.filter { run.deletions.tombstone(of: $0.id) == nil }
+    let backups = live.map { $0.backup(stores: [store.id], missingStores: []) }
+    let kept = Set(StoreRules(keep, run.pruner.options.rules).kept(of: backups, now: run.now).map(\.id))
+    for header in live where !kept.contains(header.id) && header.id != restorable {
+      func wait(_ reason: String) {
+        report.add(.wait, "backup", header.id.text, bytes: header.storedBytes.value, reason)
+      }
+      let isElsewhere = stores.contains { other in
+        other !== self && other.store.keep == nil && other.remaining.contains { $0.id == header.id }
+      }
+      guard isElsewhere else {
+        wait("this store keeps \(keep.text), and no other store has it yet")
+        continue
+      }
+      if let lease = run.leases.first {
+        wait("a \(lease.purpose?.rawValue ?? "reader") that began at \(lease.taken) may use it")
+        continue
+      }
+      try run.check()
+      try remove(
+        [lineage.manifest(header.id)], "backup", header.id.text, bytes: 0,
+        "this store keeps \(keep.text); other stores have it")
+      remaining.removeAll { $0.id == header.id }
+    }
+  }
+
   /// - Parameter name: In the report; nil reports the objects as a group.
   func remove(_ names: [ObjectName], _ kind: String, _ name: String?, bytes: Int64, _ reason: String) throws {
     if !run.isDry {
