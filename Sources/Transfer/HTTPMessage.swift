@@ -34,6 +34,10 @@ public struct HTTPResponse: Sendable {
   /// Bytes that went into the caller's memory.
   public var received: Int
   public var isSuccess: Bool { (200..<300).contains(status) }
+  /// What the server says of when to come back; nil where it does not, or by a date.
+  public var retryAfter: Duration? {
+    headers["retry-after"].flatMap { Int($0) }.map { .seconds(max(0, min($0, 86400))) }
+  }
 }
 
 /// Where the body of a successful response goes. That of any other is collected, up to 64 KiB.

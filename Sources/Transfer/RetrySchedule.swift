@@ -6,6 +6,15 @@ public struct RetrySchedule: Sendable {
     case giveUp
     /// - Parameter after: What the server asked for, if it did.
     case again(after: Duration?)
+
+    /// What an error says of itself.
+    public init(_ error: any Error) {
+      if let error = error as? any RemoteError, error.isTransient {
+        self = .again(after: error.retryAfter)
+      } else {
+        self = .giveUp
+      }
+    }
   }
   /// From the first attempt to the beginning of the last one.
   public var total: Duration

@@ -1,7 +1,19 @@
 public import BackupModel
 
+/// Another host did not do what it was asked.
+public protocol RemoteError: OperatorError {
+  /// Whether asking again can help.
+  var isTransient: Bool { get }
+  /// How long it wants to be left alone; nil where it did not say.
+  var retryAfter: Duration? { get }
+}
+
+extension RemoteError {
+  public var retryAfter: Duration? { nil }
+}
+
 /// A transfer did not come to an answer: nothing is known of what the server did.
-public enum TransferError: OperatorError {
+public enum TransferError: RemoteError {
   /// libcurl's own words, which name host and port and never a secret.
   case failed(host: String, reason: String, isTransient: Bool)
   /// Below the rate that a server must keep, for longer than it may.
@@ -28,7 +40,6 @@ public enum TransferError: OperatorError {
     default: nil
     }
   }
-  /// Whether asking again can help.
   public var isTransient: Bool {
     switch self {
     case .failed(_, _, let isTransient): isTransient

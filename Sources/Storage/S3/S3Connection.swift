@@ -73,22 +73,17 @@ final class S3Connection: Sendable {
   }
 
   private func advice(_ error: any Error) -> RetrySchedule.Advice {
-    switch error {
-    case let error as TransferError: return error.isTransient ? .again(after: nil) : .giveUp
-    case let error as S3Error:
-      // Keys of a role end; those of the configuration may have been replaced.
-      if error.code == "ExpiredToken" {
-        credentials.forget()
-        return .again(after: nil)
-      }
-      return error.isTransient ? .again(after: error.retryAfter) : .giveUp
-    default: return .giveUp
+    // Keys of a role end; those of the configuration may have been replaced.
+    if (error as? S3Error)?.code == "ExpiredToken" {
+      credentials.forget()
+      return .again(after: nil)
     }
+    return RetrySchedule.Advice(error)
   }
 }
 
 /// What a server of S3's protocol answered instead of doing it.
-struct S3Error: OperatorError {
+struct S3Error: RemoteError {
   var status: Int
   /// `NoSuchKey` and its like; nil where it did not say.
   var code: String?
@@ -99,7 +94,7 @@ struct S3Error: OperatorError {
   init(_ response: HTTPResponse, bucket: String) {
     status = response.status
     self.bucket = bucket
-    retryAfter = response.headers["retry-after"].flatMap { Int($0) }.map { .seconds($0) }
+    retryAfter = response.retryAfter
     guard let root = XMLElement.parse(response.body) else { return }
     code = root.child("Code")?.text
     message = root.child("Message")?.text

@@ -9,13 +9,14 @@ public import Transfer
 ///
 /// Objects are put whole, with their SHA-256 signed, and never over another: by `If-None-Match` where the server heeds
 /// it, which the first put finds out; elsewhere by looking first, one writer at a time for each name.
-public final class S3Store: ObjectStore {
+public final class S3Store: ObjectStore, HTTPStore {
   public let settings: S3Settings
   let connection: S3Connection
   private let retries: RetrySchedule
 
   public var location: String { "s3://\(settings.bucket)" + (settings.prefix.isEmpty ? "" : "/" + settings.prefix) }
   public var counters: TransferCounters? { connection.client.counters }
+  var prefix: String { settings.prefix }
 
   /// - Parameters:
   ///   - options: How connections behave.
@@ -41,11 +42,6 @@ public final class S3Store: ObjectStore {
     _ call: S3Connection.Call, _ cancellation: Cancellation = Cancellation(), again: () -> Void = {}
   ) throws -> HTTPResponse {
     try connection.send(call, retries, cancellation, again: again)
-  }
-
-  func key(_ name: String) -> String {
-    if settings.prefix.isEmpty { return name }
-    return name.isEmpty ? settings.prefix : settings.prefix + "/" + name
   }
 
   // MARK: Writing
@@ -89,8 +85,7 @@ public final class S3Store: ObjectStore {
       call.headers.append(("If-None-Match", "*"))
       call.accepted = [412]
     }
-    let isPack = name.split(separator: "/").dropLast().last == "packs"
-    if let kind = isPack ? settings.packClass : settings.otherClass {
+    if let kind = isPack(name) ? settings.packClass : settings.otherClass {
       call.headers.append(("x-amz-storage-class", kind))
     }
     return call
@@ -142,33 +137,16 @@ public final class S3Store: ObjectStore {
   }
 
   public func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
-    try calling("read", name) {
-      if buffer.isEmpty {
-        guard let size = try size(of: name) else { throw StorageError.missing(name, in: location) }
-        guard offset <= size else {
-          throw StorageError.truncated(name, in: location, expected: offset, found: size)
-        }
-        return
-      }
-      let last = offset + Int64(buffer.count) - 1
+    try read(name, at: offset, into: buffer) { range in
       let call = S3Connection.Call(
-        method: .get, key: key(name.text), headers: [("Range", "bytes=\(offset)-\(last)")], sink: .memory(buffer),
-        accepted: [404, 416])
-      let response = try send(call)
-      if response.status == 404 { throw StorageError.missing(name, in: location) }
-      let found = response.status == 416 ? 0 : response.received
-      guard found == buffer.count else {
-        throw StorageError.truncated(
-          name, in: location, expected: last + 1,
-          found: response.status == 416 ? try size(of: name) ?? 0 : offset + Int64(found))
-      }
+        method: .get, key: key(name.text), headers: [("Range", range)], sink: .memory(buffer), accepted: [404, 416])
+      return try send(call)
     }
   }
 
   public func list(below prefix: String) throws -> Listing {
     try calling("list", nil) {
-      let below = prefix.isEmpty ? settings.prefix : key(prefix)
-      let start = below.isEmpty ? "" : below + "/"
+      let start = start(below: prefix)
       var listing = Listing()
       var token: String?
       repeat {
@@ -186,11 +164,7 @@ public final class S3Store: ObjectStore {
         // Told that there is more and not how to get it, a part would pass for the whole.
         if root.child("IsTruncated")?.text == "true", token == nil { throw S3Error(response, bucket: settings.bucket) }
       } while token != nil
-      // What is tried out there is none of the repository's.
-      if prefix.isEmpty { listing.prefixes.removeAll { $0 == "tmp" } }
-      listing.objects.sort { $0.name < $1.name }
-      listing.prefixes.sort { $0.utf8.lexicographicallyPrecedes($1.utf8) }
-      return listing
+      return listing.arranged(below: prefix)
     }
   }
 
@@ -199,9 +173,7 @@ public final class S3Store: ObjectStore {
       guard let key = element.child("Key")?.text, key.hasPrefix(start), key.utf8.count > start.utf8.count,
         let size = element.child("Size").flatMap({ Int64($0.text) })
       else { continue }
-      let below = settings.prefix.isEmpty ? key : String(key.dropFirst(settings.prefix.count + 1))
-      // What is not a name of ours is somebody else's.
-      guard let name = ObjectName(below) else { continue }
+      guard let name = name(ofKey: key) else { continue }
       let modified = element.child("LastModified").flatMap { try? Timestamp(rfc3339: $0.text) }
       listing.objects.append(.init(name: name, size: size, modified: modified))
     }
@@ -209,35 +181,5 @@ public final class S3Store: ObjectStore {
       guard let text = element.child("Prefix")?.text, text.hasPrefix(start), text.hasSuffix("/") else { continue }
       listing.prefixes.append(String(text.dropFirst(start.count).dropLast()))
     }
-  }
-
-  /// Says what was wanted of which object.
-  func calling<Result>(_ action: String, _ name: ObjectName?, _ body: () throws -> Result) throws -> Result {
-    do {
-      return try body()
-    } catch let error as StorageError {
-      throw error
-    } catch let error as CancellationError {
-      throw error
-    } catch {
-      let isLasting = (error as? TransferError)?.isTransient == false || (error as? S3Error)?.isTransient == false
-      throw StorageError.failed(
-        action, name, in: location, cause: ErrorReport(error), retry: isLasting ? .useless : .mayHelp)
-    }
-  }
-}
-
-/// One writer at a time for each name.
-final class NameLocks: Sendable {
-  private let held = Mutex<Set<String>>([])
-  private let freed = Signal()
-
-  func holding<Result>(_ name: String, _ body: () throws -> Result) throws -> Result {
-    _ = try freed.wait(Cancellation()) { held.withLock { $0.insert(name).inserted ? true : nil } }
-    defer {
-      held.withLock { _ = $0.remove(name) }
-      freed.raise()
-    }
-    return try body()
   }
 }
