@@ -60,6 +60,9 @@ public struct RunRecord: Sendable, Hashable, Codable {
   public var error: ErrorReport?
   /// How many times of the schedule this speaks of, `due` being the first; nil for one.
   public var times: Int?
+  /// What was asked of each store beyond this host while it went on, WAL and whatever else ran beside it included; nil
+  /// where there is no such store.
+  public var requests: [StoreRequests]?
 
   public init(
     run: RunID, job: JobID, kind: String, cluster: ClusterID?, trigger: RunTrigger, due: Timestamp, started: Timestamp
@@ -73,6 +76,24 @@ public struct RunRecord: Sendable, Hashable, Codable {
     self.started = started
     phases = []
     warnings = []
+  }
+}
+
+/// What was asked of one store over the network.
+public struct StoreRequests: Sendable, Hashable, Codable {
+  public var store: StoreID
+  public var requests: Int
+  /// Of these, made again after a failure.
+  public var retries: Int
+  public var sentBytes: ByteCount
+  public var receivedBytes: ByteCount
+
+  public init(store: StoreID, requests: Int, retries: Int, sentBytes: ByteCount, receivedBytes: ByteCount) {
+    self.store = store
+    self.requests = requests
+    self.retries = retries
+    self.sentBytes = sentBytes
+    self.receivedBytes = receivedBytes
   }
 }
 

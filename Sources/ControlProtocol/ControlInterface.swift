@@ -71,7 +71,19 @@ public enum ControlInterface {
       newBytes: ?int,
       storedBytes: ?int,
       warnings: []string,
-      error: ?ErrorReport
+      error: ?ErrorReport,
+      # Of stores beyond this host.
+      requests: ?[]StoreRequests
+    )
+
+    # What was asked of one store over the network while a run went on.
+    type StoreRequests (
+      store: string,
+      requests: int,
+      # Of these, made again after a failure.
+      retries: int,
+      sentBytes: int,
+      receivedBytes: int
     )
 
     # A job of the configuration.

@@ -49,6 +49,13 @@ extension ValueType where Value == StorageClasses {
   }
 }
 
+extension ValueType where Value == GCSPlace.Credentials {
+  static let googleCredentials = ValueType(name: "place of a key file, or `none`", range: nil) { place in
+    if case .scalar = place.node, place.plainText == "none" { return GCSPlace.Credentials.none }
+    return ValueType<SecretSource>.secret.read(place).map { .serviceAccount($0) }
+  }
+}
+
 extension ValueType where Value == AWSKeySources {
   static let awsKeys = ValueType(name: "places of keys", range: nil) { place in
     guard let reader = MappingReader(place, keys: AWSKeyKeys.keys) else { return nil }

@@ -88,6 +88,11 @@ extension StorePlace {
   fileprivate var facts: Configuration.Facts {
     switch self {
     case .directory(let path): [("path", path)]
+    case .gcs(let place):
+      [
+        ("gcs", place.description), ("endpoint", place.endpoint), ("packs", place.storageClass.packs),
+        ("other", place.storageClass.other), ("credentials", place.credentialsText), ("ca-file", place.certificateFile),
+      ]
     case .s3(let place):
       [
         ("s3", place.description), ("region", place.region), ("endpoint", place.endpoint),
@@ -96,6 +101,16 @@ extension StorePlace {
         ("secret-key", place.credentials?.secretKey.description),
         ("session-token", place.credentials?.sessionToken?.description), ("ca-file", place.certificateFile),
       ]
+    }
+  }
+}
+
+extension GCSPlace {
+  fileprivate var credentialsText: String? {
+    switch credentials {
+    case .automatic: nil
+    case .none: "none"
+    case .serviceAccount(let source): source.description
     }
   }
 }

@@ -44,15 +44,21 @@ struct ConfigurationChecks {
         let inner = AbsolutePath.isInside(path, other)
         store.place.report("\(inner ? "lies inside" : "contains") the path of store \"\(earlier.id)\", \"\(other)\"")
       }
-    case (.s3(let place), .s3(let other)):
-      let isSame = place.bucket == other.bucket && place.endpoint == other.endpoint
-      let paths = (
-        AbsolutePath.normalised("/" + place.prefix) ?? "/", AbsolutePath.normalised("/" + other.prefix) ?? "/"
-      )
-      if isSame, AbsolutePath.isInside(paths.0, paths.1) || AbsolutePath.isInside(paths.1, paths.0) {
-        store.place.report("shares the place of store \"\(earlier.id)\", \(other): two copies need two places")
-      }
+    case (.s3(let place), .s3(let other)) where place.bucket == other.bucket && place.endpoint == other.endpoint:
+      check(store, place.prefix, against: other.prefix, other.description, earlier.id)
+    case (.gcs(let place), .gcs(let other)) where place.bucket == other.bucket && place.endpoint == other.endpoint:
+      check(store, place.prefix, against: other.prefix, other.description, earlier.id)
     default: break
+    }
+  }
+
+  /// Prefixes of one bucket.
+  private func check(
+    _ store: Placed<StoreSettings>, _ prefix: String, against other: String, _ location: String, _ id: StoreID
+  ) {
+    let (path, otherPath) = (prefix.isEmpty ? "/" : "/" + prefix, other.isEmpty ? "/" : "/" + other)
+    if AbsolutePath.isInside(path, otherPath) || AbsolutePath.isInside(otherPath, path) {
+      store.place.report("shares the place of store \"\(id)\", \(location): two copies need two places")
     }
   }
 

@@ -88,10 +88,13 @@ enum EncryptionKeys {
 
 enum StoreKeys {
   static let path = Key(
-    "path", .absolutePath, .optional, "The directory that holds this copy of the repository. Or `s3`.")
+    "path", .absolutePath, .optional, "The directory that holds this copy of the repository. Or `s3`, or `gcs`.")
   static let s3 = Key(
     "s3", .section, .optional,
     "The bucket that holds it, of Amazon S3 or of a server with its protocol: see `repository.stores.<store>.s3`.")
+  static let gcs = Key(
+    "gcs", .section, .optional,
+    "The bucket of Google Cloud Storage that holds it: see `repository.stores.<store>.gcs`.")
   static let durability = Key(
     "durability", .choice() as ValueType<StoreDurability>, .standard("required"),
     "`required`: a backup is not done before it is in this store. `eventual`: it follows as soon as it can, and how far it lags is told. `on-copy`: only jobs of kind `copy` fill it."
@@ -105,8 +108,10 @@ enum StoreKeys {
     "The most that goes to a store beyond this host and comes from it per second: `20MiB/s`.")
   static let section = Section(
     path: "repository.stores.<store>", sentence: "A place that holds a complete copy of the repository.",
-    keys: [path.declaration, s3.declaration, durability.declaration, keep.declaration, bandwidth.declaration]
-      + ["gcs", "azure", "sftp", "lock"].map { .refused($0) })
+    keys: [
+      path.declaration, s3.declaration, gcs.declaration, durability.declaration, keep.declaration,
+      bandwidth.declaration,
+    ] + ["azure", "sftp", "lock"].map { .refused($0) })
 }
 
 enum S3Keys {
@@ -135,6 +140,29 @@ enum S3Keys {
     keys: [
       bucket.declaration, region.declaration, endpoint.declaration, pathStyle.declaration, prefix.declaration,
       storageClass.declaration, credentials.declaration, certificateFile.declaration,
+    ])
+}
+
+enum GCSKeys {
+  static let bucket = Key("bucket", .text, .required, "The bucket. It must exist.")
+  static let endpoint = Key(
+    "endpoint", .endpoint, .optional, "`https://host:port` of a server that is not Google's.")
+  static let prefix = Key(
+    "prefix", .objectPrefix, .optional, "What all names in the bucket begin with, such as `backups/oauth`.")
+  static let storageClass = Key(
+    "storage-class", .storageClass, .optional,
+    "The class of packs, such as `NEARLINE`; `{packs: COLDLINE, other: STANDARD}` names that of everything else too.")
+  static let credentials = Key(
+    "credentials", .googleCredentials, .optional,
+    "Where the key file of a service account is kept, such as `{credential: NAME}`, or `none` for an emulator. Without it `GOOGLE_APPLICATION_CREDENTIALS` counts, then the machine's own account."
+  )
+  static let certificateFile = Key(
+    "ca-file", .absolutePath, .optional, "Certificates in PEM to trust instead of the system's.")
+  static let section = Section(
+    path: "repository.stores.<store>.gcs", sentence: "A bucket of Google Cloud Storage.",
+    keys: [
+      bucket.declaration, endpoint.declaration, prefix.declaration, storageClass.declaration, credentials.declaration,
+      certificateFile.declaration,
     ])
 }
 

@@ -14,21 +14,24 @@ extension ConfigurationReader {
     }
     return Placed(
       value: StoreSettings(id: id, place: found, durability: durability, keep: keep, bandwidth: bandwidth),
-      place: reader.has(StoreKeys.path) ? reader.place(of: StoreKeys.path) : reader.place(of: StoreKeys.s3))
+      place: reader.has(StoreKeys.path)
+        ? reader.place(of: StoreKeys.path)
+        : reader.has(StoreKeys.gcs) ? reader.place(of: StoreKeys.gcs) : reader.place(of: StoreKeys.s3))
   }
 
   /// Exactly one kind of place.
   private func readPlace(_ reader: MappingReader) -> StorePlace? {
-    let given = [reader.has(StoreKeys.path), reader.has(StoreKeys.s3)]
+    let given = [reader.has(StoreKeys.path), reader.has(StoreKeys.s3), reader.has(StoreKeys.gcs)]
     guard given.filter({ $0 }).count == 1 else {
       // A kind of another version was reported as that.
       let names = (MappingReader.pairs(reader.place) ?? []).map(\.name)
-      if given.contains(true) || !names.contains(where: { ["gcs", "azure", "sftp"].contains($0) }) {
-        reader.place.report("must name exactly one of path and s3")
+      if given.contains(true) || !names.contains(where: { ["azure", "sftp"].contains($0) }) {
+        reader.place.report("must name exactly one of path, s3 and gcs")
       }
       return nil
     }
     if reader.has(StoreKeys.path) { return reader.value(StoreKeys.path).map { .directory($0) } }
+    if reader.has(StoreKeys.gcs) { return readGCS(reader.place(of: StoreKeys.gcs)).map { .gcs($0) } }
     return readS3(reader.place(of: StoreKeys.s3)).map { .s3($0) }
   }
 
@@ -46,5 +49,19 @@ extension ConfigurationReader {
     return S3Place(
       bucket: bucket, region: region, endpoint: endpoint, isPathStyle: pathStyle, prefix: prefix ?? "",
       storageClass: storageClass ?? StorageClasses(), credentials: credentials, certificateFile: certificateFile)
+  }
+
+  private func readGCS(_ place: Place) -> GCSPlace? {
+    guard let reader = MappingReader(place, keys: GCSKeys.section.keys) else { return nil }
+    let bucket = reader.value(GCSKeys.bucket)
+    let endpoint = reader.value(GCSKeys.endpoint)
+    let prefix = reader.value(GCSKeys.prefix)
+    let storageClass = reader.value(GCSKeys.storageClass)
+    let credentials = reader.value(GCSKeys.credentials)
+    let certificateFile = reader.value(GCSKeys.certificateFile)
+    guard let bucket else { return nil }
+    return GCSPlace(
+      bucket: bucket, endpoint: endpoint, prefix: prefix ?? "", storageClass: storageClass ?? StorageClasses(),
+      credentials: credentials ?? .automatic, certificateFile: certificateFile)
   }
 }

@@ -26,11 +26,13 @@ public struct StoreSettings: Sendable, Hashable {
 public enum StorePlace: Sendable, Hashable, CustomStringConvertible {
   case directory(String)
   case s3(S3Place)
+  case gcs(GCSPlace)
 
   public var description: String {
     switch self {
     case .directory(let path): "\"\(path)\""
     case .s3(let place): place.description
+    case .gcs(let place): place.description
     }
   }
 }
@@ -52,6 +54,30 @@ public struct S3Place: Sendable, Hashable, CustomStringConvertible {
   public var certificateFile: String?
 
   public var description: String { "s3://\(bucket)" + (prefix.isEmpty ? "" : "/" + prefix) }
+}
+
+/// A bucket of Google Cloud Storage.
+public struct GCSPlace: Sendable, Hashable, CustomStringConvertible {
+  /// Who asks.
+  public enum Credentials: Sendable, Hashable {
+    /// `GOOGLE_APPLICATION_CREDENTIALS`, or the machine's own account.
+    case automatic
+    /// The key file of a service account.
+    case serviceAccount(SecretSource)
+    /// Nobody: for emulators.
+    case none
+  }
+  public var bucket: String
+  /// `https://host:port`; nil for Google's own.
+  public var endpoint: String?
+  /// Components before every name; empty for none.
+  public var prefix: String
+  public var storageClass: StorageClasses
+  public var credentials: Credentials
+  /// Certificates to trust instead of the system's.
+  public var certificateFile: String?
+
+  public var description: String { "gs://\(bucket)" + (prefix.isEmpty ? "" : "/" + prefix) }
 }
 
 /// Storage classes by what is stored; nil for the bucket's own.

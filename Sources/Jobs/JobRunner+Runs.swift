@@ -108,6 +108,8 @@ extension JobRunner {
     let began = now
     run.change { $0.started = began }
     logger.info("run begins", metadata: metadata(run))
+    let repository = self.repository
+    let before = RequestCounts(repository)
     let attempts = RunAttempts(
       context: RunContext(
         run: run, repository: repository, stateDirectory: options.stateDirectory,
@@ -123,7 +125,7 @@ extension JobRunner {
       logger.notice("a run that did not end has ended after all", metadata: metadata(run))
       note(while: "record a condition") { _ = try state.resolve("stuck:\(run.job.id)") }
     }
-    end(run) { _ in }
+    end(run) { $0.requests = before.difference(to: repository) }
     dispatch()
   }
 

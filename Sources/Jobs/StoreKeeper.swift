@@ -126,3 +126,28 @@ final class StoreKeeper: Sendable {
     }
   }
 }
+
+/// What was asked of the stores beyond this host so far.
+struct RequestCounts: Sendable {
+  private let counts: [StoreID: StoreRequests]
+
+  init(_ repository: Repository) {
+    counts = Dictionary(
+      repository.stores.compactMap { store in
+        store.requests.map { (store.id, $0) }
+      }, uniquingKeysWith: { $1 })
+  }
+
+  /// - Returns: Nil where there is no such store.
+  func difference(to repository: Repository) -> [StoreRequests]? {
+    let now = RequestCounts(repository).counts
+    if now.isEmpty { return nil }
+    return now.values.sorted { $0.store < $1.store }.map { after in
+      guard let before = counts[after.store] else { return after }
+      return StoreRequests(
+        store: after.store, requests: after.requests - before.requests, retries: after.retries - before.retries,
+        sentBytes: ByteCount(after.sentBytes.value - before.sentBytes.value),
+        receivedBytes: ByteCount(after.receivedBytes.value - before.receivedBytes.value))
+    }
+  }
+}

@@ -29,6 +29,15 @@ public struct RepositoryStore: Sendable {
     self.keep = keep
   }
 
+  /// What was asked of it so far; nil for a store on this host.
+  public var requests: StoreRequests? {
+    objects.counters.map(\.now).map {
+      StoreRequests(
+        store: id, requests: $0.requests, retries: $0.retries, sentBytes: ByteCount($0.sentBytes),
+        receivedBytes: ByteCount($0.receivedBytes))
+    }
+  }
+
   /// The same, each call tried once.
   var once: RepositoryStore { RepositoryStore(id: id, objects: objects.once, durability: durability, keep: keep) }
 }

@@ -32,6 +32,7 @@ public enum ConfiguredRepository {
         switch store.place {
         case .directory(let path): PosixStore(root: path, makesRoot: makingDirectories)
         case .s3(let place): s3(place, store, secrets)
+        case .gcs(let place): gcs(place, store, secrets)
         }
       return RepositoryStore(
         id: store.id, objects: objects, durability: durability(store.durability), keep: store.keep)
@@ -52,10 +53,29 @@ public enum ConfiguredRepository {
       prefix: place.prefix, packClass: place.storageClass.packs, otherClass: place.storageClass.other)
     let source: AWSCredentialSource =
       place.credentials.map { sources in .configured { try secrets.keys(sources) } } ?? .automatic
+    return S3Store(
+      settings, credentials: AWSCredentials(source), options: options(store, certificates: place.certificateFile))
+  }
+
+  private static func options(_ store: StoreSettings, certificates: String?) -> HTTPClient.Options {
     var options = HTTPClient.Options()
-    options.certificateFile = place.certificateFile
+    options.certificateFile = certificates
     options.limit = store.bandwidth.map { BandwidthLimit(rate: Int($0.value)) }
-    return S3Store(settings, credentials: AWSCredentials(source), options: options)
+    return options
+  }
+
+  private static func gcs(_ place: GCSPlace, _ store: StoreSettings, _ secrets: SecretReader) -> GCSStore {
+    let settings = GCSSettings(
+      bucket: place.bucket, endpoint: place.endpoint, prefix: place.prefix, packClass: place.storageClass.packs,
+      otherClass: place.storageClass.other)
+    let source: GCPCredentialSource =
+      switch place.credentials {
+      case .automatic: .automatic
+      case .none: .anonymous
+      case .serviceAccount(let secret): .serviceAccount { try secrets.read(secret).reveal() }
+      }
+    return GCSStore(
+      settings, credentials: GCPCredentials(source), options: options(store, certificates: place.certificateFile))
   }
 
   /// - Throws: `KeyError` where the key file is missing, open to others or not a key file.

@@ -22,6 +22,9 @@ public protocol ObjectStore: Sendable {
   /// Objects directly below a prefix, and the prefixes there, sorted by name.
   func list(below prefix: String) throws -> Listing
   func delete(_ name: ObjectName) throws
+  /// Deletes several objects; those that are missing are fine.
+  /// - Throws: `StorageError` with the first that could not be deleted; the others may be gone.
+  func delete(_ names: [ObjectName]) throws
   /// The same store, each call tried once: for who can ask another one.
   var once: any ObjectStore { get }
   /// What was asked of a server so far; nil for a store that asks none.
@@ -53,6 +56,7 @@ public struct Listing: Sendable {
 extension ObjectStore {
   public var counters: TransferCounters? { nil }
   public var once: any ObjectStore { self }
+  public func delete(_ names: [ObjectName]) throws { for name in names { try delete(name) } }
 
   /// The whole object.
   /// - Parameter limit: Larger ones are refused unread.

@@ -9,15 +9,6 @@ public final class TransferCounters: Sendable {
     public var sentBytes: Int64 = 0
     public var receivedBytes: Int64 = 0
     public init() {}
-
-    public static func - (a: Counts, b: Counts) -> Counts {
-      var difference = a
-      difference.requests -= b.requests
-      difference.retries -= b.retries
-      difference.sentBytes -= b.sentBytes
-      difference.receivedBytes -= b.receivedBytes
-      return difference
-    }
   }
   private let counts = Mutex(Counts())
   public init() {}

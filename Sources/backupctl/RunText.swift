@@ -39,6 +39,12 @@ struct RunText {
     if let backup = record.backup { lines.append("  backup  \(backup)") }
     if let sizes { lines.append("  size    " + sizes) }
     if !record.phases.isEmpty { lines.append("  phases  " + PhaseText.line(record.phases)) }
+    for store in record.requests ?? [] {
+      let again = store.retries > 0 ? ", \(store.retries) made again" : ""
+      lines.append(
+        "  store   \(store.store): \(store.requests) requests\(again), \(store.sentBytes) sent, \(store.receivedBytes) received"
+      )
+    }
     lines += record.warnings.map { "  " + "WARNING".styled(.warning) + ": \($0)" }
     if let error = record.error {
       lines.append("  " + "ERROR".styled(.bad) + ": \(error.summary)")

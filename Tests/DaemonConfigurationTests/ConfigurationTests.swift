@@ -206,7 +206,7 @@ enum Sample {
       ),
       (
         Sample.text(stores: "    a: {path: /a, s3: {bucket: b, region: r}}\n"),
-        ["f:6:8: repository.stores.a: must name exactly one of path and s3"]
+        ["f:6:8: repository.stores.a: must name exactly one of path, s3 and gcs"]
       ),
       (
         Sample.text(stores: "    a: {s3: {bucket: b, region: r, endpoint: \"ftp://h/x\"}}\n"),

@@ -12,7 +12,10 @@ import Testing
           try Numbers.create(database)
           try site.withDaemon { _ in
             try Numbers.add(1, database)
-            try site.backup()
+            let requests = try site.json("run", "physical")["requests"][0]
+            #expect(requests["store"].text == "cloud" && requests["retries"].integer == 0)
+            #expect(try #require(requests["requests"].integer) > 5)
+            #expect(try #require(requests["sentBytes"].integer) > 1 << 20)
             try Numbers.add(2, database)
             try site.waitUntilDurable(database)
           }
@@ -24,6 +27,35 @@ import Testing
           }
           let report = try site.json("verify", "--full")
           #expect(report[0]["sound"].bool == true && report[0]["stores"] == .array([.text("cloud")]))
+        }
+      }
+    }
+  }
+
+  @Test("of Google's takes backups and WAL, and a restore reads them") func google() throws {
+    try ObjectServer.run(.gcs) { server in
+      try PostgresServer.run { database in
+        try BackupSite.run(database, creating: false) { site in
+          let bucket = try #require(server.facts["data"]) + "/google"
+          try FileManager.default.createDirectory(atPath: bucket, withIntermediateDirectories: true)
+          let store = "cloud: {gcs: {bucket: google, endpoint: \"\(server.endpoint)\", prefix: pg, credentials: none}}"
+          try site.writeConfiguration(
+            site.standardConfiguration.replacingOccurrences(of: "local: {path: \(site.store)}", with: store))
+          try site.succeed("repository", "create")
+          try Numbers.create(database)
+          try site.withDaemon { _ in
+            try Numbers.add(1, database)
+            try site.backup()
+            try Numbers.add(2, database)
+            try site.waitUntilDurable(database)
+          }
+          let directory = try site.fresh("restored")
+          try site.succeed("restore", directory, "--cluster", BackupSite.cluster)
+          try PostgresServer.startRestored(directory: directory) { copy in
+            try copy.waitUntilPromoted()
+            #expect(try Numbers.all(copy) == [1, 2])
+          }
+          #expect(try site.json("repository", "probe", "cloud")[0]["usable"].bool == true)
         }
       }
     }

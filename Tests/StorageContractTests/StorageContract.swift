@@ -11,7 +11,8 @@ struct StorageContract {
     ("reads what was put", { try $0.roundTrip() }), ("reads ranges", { try $0.ranges() }),
     ("never overwrites", { try $0.neverOverwrites() }), ("has one winner of a race", { try $0.oneWinner() }),
     ("lists", { try $0.listing() }), ("says what is missing", { try $0.missing() }),
-    ("deletes", { try $0.deletion() }), ("puts nothing once cancelled", { try $0.cancelled() }),
+    ("deletes", { try $0.deletion() }), ("deletes many", { try $0.manyDeletions() }),
+    ("puts nothing once cancelled", { try $0.cancelled() }),
   ]
 
   /// Empty at the beginning of each check.
@@ -129,6 +130,16 @@ struct StorageContract {
     try store.delete(name("never/there"))
     try put("a/b", [2])
     #expect(try store.readAll(name("a/b")) == [2])
+  }
+
+  func manyDeletions() throws {
+    let names = try (0..<30).map { try name("many/\($0)") }
+    for name in names.prefix(25) { try put(name.text, [1]) }
+    try put("many/other", [1])
+    // Some of them are not there.
+    try store.delete(names)
+    #expect(try store.list(below: "many").objects.map(\.name) == [name("many/other")])
+    try store.delete([])
   }
 
   func cancelled() throws {

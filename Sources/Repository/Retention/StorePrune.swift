@@ -104,12 +104,15 @@ final class StorePrune {
     }
   }
 
+  /// Objects deleted before it is asked again whether this prune may go on.
+  private static let batch = 1000
+
   /// - Parameter name: In the report; nil reports the objects as a group.
   func remove(_ names: [ObjectName], _ kind: String, _ name: String?, bytes: Int64, _ reason: String) throws {
     if !run.isDry {
-      for name in names {
+      for start in stride(from: 0, to: names.count, by: Self.batch) {
         try run.check()
-        try store.objects.delete(name)
+        try store.objects.delete(Array(names[start..<min(start + Self.batch, names.count)]))
       }
     }
     report.add(.remove, kind, name, count: names.count, bytes: bytes, reason)

@@ -27,14 +27,15 @@ public final class GCPCredentials: Sendable {
   private static let margin = Duration.seconds(180)
 
   /// - Parameters:
-  ///   - environment: `GOOGLE_APPLICATION_CREDENTIALS` and `GCE_METADATA_HOST`, as Google's own programs read them.
+  ///   - environment: `GOOGLE_APPLICATION_CREDENTIALS` and `GCE_METADATA_HOST`, as Google's own programs read them; nil
+  ///     takes the process's own.
   ///   - scope: What a service account's tokens are for; a machine's are for what the machine may.
   public init(
-    _ source: GCPCredentialSource, environment: [String: String],
+    _ source: GCPCredentialSource, environment: [String: String]? = nil,
     scope: String = "https://www.googleapis.com/auth/devstorage.read_write"
   ) {
     self.source = source
-    self.environment = environment
+    self.environment = environment ?? ProcessInfo.processInfo.environment
     self.scope = scope
     var options = HTTPClient.Options()
     options.connections = 1

@@ -31,7 +31,15 @@ extension RunRecord: JSONConvertible {
       "run": run, "job": job, "kind": kind, "cluster": cluster, "trigger": trigger, "due": due, "started": started,
       "finished": finished, "outcome": outcome, "progress": progress, "phases": phases, "backup": backup,
       "totalBytes": totalBytes, "newBytes": newBytes, "storedBytes": storedBytes, "warnings": warnings, "error": error,
-      "times": times ?? 1,
+      "times": times ?? 1, "requests": requests,
+    ])
+  }
+}
+
+extension StoreRequests: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "store": store, "requests": requests, "retries": retries, "sentBytes": sentBytes, "receivedBytes": receivedBytes,
     ])
   }
 }

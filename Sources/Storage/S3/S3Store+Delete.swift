@@ -1,0 +1,49 @@
+internal import BackupModel
+internal import BlockingWork
+internal import Cryptography
+internal import Foundation
+internal import Transfer
+
+extension S3Store {
+  /// What one request may delete.
+  private static let batch = 1000
+
+  /// - SeeAlso: AWS, "DeleteObjects".
+  public func delete(_ names: [ObjectName]) throws {
+    // One alone needs no list, which some rights do not allow.
+    if names.count == 1 { return try delete(names[0]) }
+    for start in stride(from: 0, to: names.count, by: Self.batch) {
+      try deleteTogether(Array(names[start..<min(start + Self.batch, names.count)]))
+    }
+  }
+
+  private func deleteTogether(_ names: [ObjectName]) throws {
+    // Names hold nothing that XML would have to escape; a prefix holds the same characters.
+    let objects = names.map { "<Object><Key>\(key($0.text))</Key></Object>" }.joined()
+    let body = Array("<Delete><Quiet>true</Quiet>\(objects)</Delete>".utf8)
+    let response = try calling("delete from", nil) {
+      try body.withUnsafeBytes { bytes in
+        var call = S3Connection.Call(
+          method: .post, query: [("delete", "")], body: bytes,
+          payloadHash: BytesText.hexadecimal(SHA256Digest.hash(body)))
+        call.headers = [("Content-MD5", Data(try MD5Digest.hash(bytes)).base64EncodedString())]
+        return try send(call)
+      }
+    }
+    // Success means that the request was understood; each name has an answer of its own.
+    guard let root = XMLElement.parse(response.body) else {
+      throw StorageError.failed(
+        "delete from", nil, in: location, cause: ErrorReport(summary: "the server's answer cannot be read"),
+        retry: .mayHelp)
+    }
+    let errors = root.children("Error").filter { $0.child("Code")?.text != "NoSuchKey" }
+    guard let first = errors.first else { return }
+    let words = [first.child("Code")?.text, first.child("Message")?.text].compactMap { $0 }.joined(separator: ": ")
+    throw StorageError.failed(
+      "delete", names.first { key($0.text) == first.child("Key")?.text }, in: location,
+      cause: ErrorReport(
+        summary: "the server refused \(errors.count) of \(names.count)", detail: words,
+        hint: "\"backupctl repository policy\" prints the rights that the keys need."),
+      retry: ["InternalError", "SlowDown"].contains(first.child("Code")?.text) ? .mayHelp : .useless)
+  }
+}
