@@ -16,6 +16,8 @@ final class CurlHandle: @unchecked Sendable {
   let easy: OpaquePointer
   private let multi: OpaquePointer
   private let errorText: UnsafeMutablePointer<CChar>
+  /// What libcurl reads while the transfer runs, and does not copy.
+  private var lists: [UnsafeMutablePointer<curl_slist>] = []
 
   init() throws(TransferError) {
     guard Self.initialized, let easy = Self.makeEasy(), let multi = curl_multi_init() else {
@@ -32,6 +34,11 @@ final class CurlHandle: @unchecked Sendable {
     curl_easy_cleanup(handle)
     curl_multi_cleanup(UnsafeMutableRawPointer(multi))
     errorText.deallocate()
+    freeLists()
+  }
+  private func freeLists() {
+    for list in lists { curl_slist_free_all(list) }
+    lists = []
   }
 
   private var handle: UnsafeMutableRawPointer { UnsafeMutableRawPointer(easy) }
@@ -39,6 +46,7 @@ final class CurlHandle: @unchecked Sendable {
   /// Forgets the options of the transfer before; connections stay.
   func reset() {
     curl_easy_reset(handle)
+    freeLists()
     errorText[0] = 0
     set(CURLOPT_NOSIGNAL, 1)
     _ = backupd_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText)
@@ -46,7 +54,11 @@ final class CurlHandle: @unchecked Sendable {
   func set(_ option: CURLoption, _ value: Int) { _ = backupd_curl_set_long(handle, option, value) }
   func set(_ option: CURLoption, size: Int64) { _ = backupd_curl_set_size(handle, option, curl_off_t(size)) }
   func set(_ option: CURLoption, _ value: String) { _ = backupd_curl_set_text(handle, option, value) }
-  func set(_ option: CURLoption, _ list: UnsafeMutablePointer<curl_slist>?) {
+  func set(_ option: CURLoption, _ lines: [String]) {
+    var list: UnsafeMutablePointer<curl_slist>?
+    for line in lines { list = curl_slist_append(list, line) }
+    guard let list else { return }
+    lists.append(list)
     _ = backupd_curl_set_list(handle, option, list)
   }
 

@@ -86,10 +86,10 @@ import Transfer
         // The proxy's start is waited for by the retries, as that of any server.
         #expect(try store.size(of: name) == nil)
         let before = try #require(store.counters?.now.retries)
-        try [1, 2, 3].withUnsafeBytes { try store.put(name, $0, cancellation: Cancellation()) }
+        try [UInt8]([1, 2, 3]).withUnsafeBytes { try store.put(name, $0, cancellation: Cancellation()) }
         #expect(try #require(store.counters?.now.retries) == before + 1)
         #expect {
-          try [1, 2, 3].withUnsafeBytes { try store.put(name, $0, cancellation: Cancellation()) }
+          try [UInt8]([1, 2, 3]).withUnsafeBytes { try store.put(name, $0, cancellation: Cancellation()) }
         } throws: {
           if case StorageError.alreadyExists = $0 { true } else { false }
         }

@@ -1,0 +1,133 @@
+internal import BackupModel
+public import BlockingWork
+internal import CCurl
+internal import Synchronization
+
+/// Talks to one SFTP server over connections that stay open, several transfers at once, each on the thread that asks.
+///
+/// The host's key is always checked. Paths are absolute.
+public final class SFTPClient: Sendable {
+  private let login: SFTPLogin
+  private let pool: CurlPool
+  private let passphrase = Mutex<Secret?>(nil)
+  public var counters: TransferCounters { pool.counters }
+
+  public init(_ login: SFTPLogin, _ options: TransferOptions = TransferOptions()) {
+    self.login = login
+    pool = CurlPool(options)
+  }
+
+  /// Writes a file, replacing one of that name.
+  ///
+  /// The server says that the bytes are written, and not that they would outlive a power loss: libcurl knows no fsync.
+  /// - Parameters:
+  ///   - before: Done first.
+  ///   - after: Done once all bytes are there. That one of these failed is known by ``SFTPError/Kind/commandRefused``.
+  /// - Throws: ``SFTPError``, ``TransferError``, what the passphrase's closure throws, `CancellationError`.
+  public func upload(
+    _ bytes: UnsafeRawBufferPointer, to path: String, before: [SFTPCommand] = [], after: [SFTPCommand] = [],
+    _ cancellation: Cancellation
+  ) throws {
+    let exchange = Exchange(sending: [bytes], into: .collect(limit: 0), isPlain: true)
+    try transfer(path, exchange, bytes: bytes.count, cancellation) { handle in
+      handle.set(CURLOPT_UPLOAD, 1)
+      handle.set(CURLOPT_INFILESIZE_LARGE, size: Int64(bytes.count))
+      handle.set(CURLOPT_NEW_FILE_PERMS, 0o640)
+      handle.set(CURLOPT_NEW_DIRECTORY_PERMS, 0o750)
+      handle.set(CURLOPT_QUOTE, before.map(\.line))
+      handle.set(CURLOPT_POSTQUOTE, after.map(\.line))
+    }
+  }
+
+  /// Does one after another, up to the first that fails.
+  /// - Throws: As ``upload(_:to:before:after:_:)``.
+  public func run(_ commands: [SFTPCommand], _ cancellation: Cancellation) throws {
+    let exchange = Exchange(sending: [], into: .collect(limit: 0), isPlain: true)
+    // A directory of which nothing is read: there is nothing to do but the commands.
+    try transfer("/", exchange, bytes: 0, cancellation) { handle in
+      handle.set(CURLOPT_NOBODY, 1)
+      handle.set(CURLOPT_QUOTE, commands.map(\.line))
+    }
+  }
+
+  /// - Returns: Bytes of a file.
+  /// - Throws: As ``upload(_:to:before:after:_:)``.
+  public func size(of path: String, _ cancellation: Cancellation) throws -> Int64 {
+    let exchange = Exchange(sending: [], into: .collect(limit: 0), isPlain: true)
+    let size = try transfer(path, exchange, bytes: 0, cancellation) { handle in
+      handle.set(CURLOPT_NOBODY, 1)
+    } finish: {
+      $0.size(CURLINFO_CONTENT_LENGTH_DOWNLOAD_T)
+    }
+    if size >= 0 { return size }
+    // Of an empty file libcurl says that it does not know: it is empty if nothing can be read.
+    try transfer(path, Exchange(sending: [], into: .collect(limit: 0), isPlain: true), bytes: 0, cancellation) { _ in }
+    return 0
+  }
+
+  /// Fills a buffer that is not empty from a place in a file.
+  /// - Returns: Bytes that were there.
+  /// - Throws: As ``upload(_:to:before:after:_:)``.
+  public func read(
+    _ path: String, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer, _ cancellation: Cancellation
+  ) throws -> Int {
+    let exchange = Exchange(sending: [], into: .memory(buffer), isPlain: true)
+    try transfer(path, exchange, bytes: buffer.count, cancellation) { handle in
+      handle.set(CURLOPT_RANGE, "\(offset)-\(offset + Int64(buffer.count) - 1)")
+    }
+    return exchange.received
+  }
+
+  /// - Returns: A directory as `ls -l` would print it.
+  /// - Throws: As ``upload(_:to:before:after:_:)``.
+  public func list(_ directory: String, _ cancellation: Cancellation) throws -> [UInt8] {
+    let exchange = Exchange(sending: [], into: .collect(limit: 64 << 20), isPlain: true)
+    // By its last slash libcurl knows a directory.
+    try transfer(directory + (directory.hasSuffix("/") ? "" : "/"), exchange, bytes: 0, cancellation) { _ in }
+    return exchange.body
+  }
+
+  /// A transfer is made again.
+  public func addRetry() { pool.counters.add { $0.retries += 1 } }
+
+  private func transfer<Result>(
+    _ path: String, _ exchange: Exchange, bytes: Int, _ cancellation: Cancellation, _ prepare: (CurlHandle) -> Void,
+    finish: (CurlHandle) -> Result = { _ in () }
+  ) throws -> Result {
+    let secret = try keyPassphrase()
+    return try pool.transfer(exchange, bytes: bytes, cancellation) { handle in
+      handle.set(CURLOPT_URL, login.url(path))
+      handle.set(CURLOPT_PROTOCOLS_STR, "sftp")
+      handle.set(CURLOPT_PATH_AS_IS, 1)
+      identify(handle, secret)
+      prepare(handle)
+    } finish: { handle, code, text in
+      if code == CURLE_OK { return finish(handle) }
+      // It may have been replaced together with the key.
+      if code == CURLE_LOGIN_DENIED { passphrase.withLock { $0 = nil } }
+      throw SFTPError(code, text, login) ?? pool.failure(code, text, login.address, exchange)
+    }
+  }
+
+  /// Who we are, and by what the server proves itself.
+  private func identify(_ handle: CurlHandle, _ secret: Secret?) {
+    handle.set(CURLOPT_USERNAME, login.user)
+    // Without a function that decides otherwise libcurl refuses every host that is not in this file.
+    handle.set(CURLOPT_SSH_KNOWNHOSTS, login.knownHostsFile)
+    if let file = login.privateKeyFile {
+      handle.set(CURLOPT_SSH_AUTH_TYPES, Int(CURLSSH_AUTH_PUBLICKEY))
+      handle.set(CURLOPT_SSH_PRIVATE_KEYFILE, file)
+      if let secret { handle.set(CURLOPT_KEYPASSWD, secret.revealText()) }
+    } else {
+      handle.set(CURLOPT_SSH_AUTH_TYPES, Int(CURLSSH_AUTH_AGENT))
+    }
+  }
+
+  private func keyPassphrase() throws -> Secret? {
+    guard let read = login.passphrase else { return nil }
+    if let known = passphrase.withLock({ $0 }) { return known }
+    let secret = try read()
+    passphrase.withLock { $0 = secret }
+    return secret
+  }
+}
