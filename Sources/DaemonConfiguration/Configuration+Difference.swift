@@ -88,6 +88,11 @@ extension StorePlace {
   fileprivate var facts: Configuration.Facts {
     switch self {
     case .directory(let path): [("path", path)]
+    case .sftp(let place):
+      [
+        ("sftp", place.description), ("known-hosts", place.knownHostsFile), ("key-file", place.keyFile),
+        ("passphrase", place.passphrase?.description),
+      ]
     case .gcs(let place):
       [
         ("gcs", place.description), ("endpoint", place.endpoint), ("packs", place.storageClass.packs),

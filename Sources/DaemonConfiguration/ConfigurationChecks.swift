@@ -48,11 +48,14 @@ struct ConfigurationChecks {
       check(store, place.prefix, against: other.prefix, other.description, earlier.id)
     case (.gcs(let place), .gcs(let other)) where place.bucket == other.bucket && place.endpoint == other.endpoint:
       check(store, place.prefix, against: other.prefix, other.description, earlier.id)
+    case (.sftp(let place), .sftp(let other)) where place.host == other.host && place.port == other.port:
+      check(
+        store, String(place.path.dropFirst()), against: String(other.path.dropFirst()), other.description, earlier.id)
     default: break
     }
   }
 
-  /// Prefixes of one bucket.
+  /// Prefixes of one bucket, directories of one host.
   private func check(
     _ store: Placed<StoreSettings>, _ prefix: String, against other: String, _ location: String, _ id: StoreID
   ) {

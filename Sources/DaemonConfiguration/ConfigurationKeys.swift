@@ -88,13 +88,17 @@ enum EncryptionKeys {
 
 enum StoreKeys {
   static let path = Key(
-    "path", .absolutePath, .optional, "The directory that holds this copy of the repository. Or `s3`, or `gcs`.")
+    "path", .absolutePath, .optional, "The directory that holds this copy of the repository. Or `s3`, `gcs` or `sftp`.")
   static let s3 = Key(
     "s3", .section, .optional,
     "The bucket that holds it, of Amazon S3 or of a server with its protocol: see `repository.stores.<store>.s3`.")
   static let gcs = Key(
     "gcs", .section, .optional,
     "The bucket of Google Cloud Storage that holds it: see `repository.stores.<store>.gcs`.")
+  static let sftp = Key(
+    "sftp", .section, .optional,
+    "The directory of another host that holds it: see `repository.stores.<store>.sftp`. Whether what is there outlives a power loss is that host's affair: keep another store beside it."
+  )
   static let durability = Key(
     "durability", .choice() as ValueType<StoreDurability>, .standard("required"),
     "`required`: a backup is not done before it is in this store. `eventual`: it follows as soon as it can, and how far it lags is told. `on-copy`: only jobs of kind `copy` fill it."
@@ -109,9 +113,9 @@ enum StoreKeys {
   static let section = Section(
     path: "repository.stores.<store>", sentence: "A place that holds a complete copy of the repository.",
     keys: [
-      path.declaration, s3.declaration, gcs.declaration, durability.declaration, keep.declaration,
+      path.declaration, s3.declaration, gcs.declaration, sftp.declaration, durability.declaration, keep.declaration,
       bandwidth.declaration,
-    ] + ["azure", "sftp", "lock"].map { .refused($0) })
+    ] + ["azure", "lock"].map { .refused($0) })
 }
 
 enum S3Keys {
@@ -163,6 +167,25 @@ enum GCSKeys {
     keys: [
       bucket.declaration, endpoint.declaration, prefix.declaration, storageClass.declaration, credentials.declaration,
       certificateFile.declaration,
+    ])
+}
+
+enum SFTPKeys {
+  static let host = Key("host", .text, .required, "The host.")
+  static let port = Key("port", .count(1...65535), .standard("22"), "Its port.")
+  static let user = Key("user", .text, .required, "Who logs in.")
+  static let path = Key("path", .absolutePath, .required, "The directory there.")
+  static let knownHosts = Key(
+    "known-hosts", .absolutePath, .required,
+    "A file as `ssh-keyscan` writes it. A host whose key is not in it is refused.")
+  static let keyFile = Key(
+    "key-file", .absolutePath, .optional, "The private key. Without it the ssh agent is asked.")
+  static let passphrase = Key("passphrase", .secret, .optional, "Where the private key's passphrase is kept.")
+  static let section = Section(
+    path: "repository.stores.<store>.sftp", sentence: "A directory of a host that is reached by SFTP.",
+    keys: [
+      host.declaration, port.declaration, user.declaration, path.declaration, knownHosts.declaration,
+      keyFile.declaration, passphrase.declaration,
     ])
 }
 

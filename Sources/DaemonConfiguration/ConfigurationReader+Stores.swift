@@ -14,23 +14,30 @@ extension ConfigurationReader {
     }
     return Placed(
       value: StoreSettings(id: id, place: found, durability: durability, keep: keep, bandwidth: bandwidth),
-      place: reader.has(StoreKeys.path)
-        ? reader.place(of: StoreKeys.path)
-        : reader.has(StoreKeys.gcs) ? reader.place(of: StoreKeys.gcs) : reader.place(of: StoreKeys.s3))
+      place: kindPlace(reader))
+  }
+
+  private func kindPlace(_ reader: MappingReader) -> Place {
+    if reader.has(StoreKeys.path) { return reader.place(of: StoreKeys.path) }
+    let sections = [StoreKeys.s3, StoreKeys.gcs, StoreKeys.sftp]
+    return sections.first { reader.has($0) }.map { reader.place(of: $0) } ?? reader.place
   }
 
   /// Exactly one kind of place.
   private func readPlace(_ reader: MappingReader) -> StorePlace? {
-    let given = [reader.has(StoreKeys.path), reader.has(StoreKeys.s3), reader.has(StoreKeys.gcs)]
+    let given = [
+      reader.has(StoreKeys.path), reader.has(StoreKeys.s3), reader.has(StoreKeys.gcs), reader.has(StoreKeys.sftp),
+    ]
     guard given.filter({ $0 }).count == 1 else {
       // A kind of another version was reported as that.
       let names = (MappingReader.pairs(reader.place) ?? []).map(\.name)
-      if given.contains(true) || !names.contains(where: { ["azure", "sftp"].contains($0) }) {
-        reader.place.report("must name exactly one of path, s3 and gcs")
+      if given.contains(true) || !names.contains("azure") {
+        reader.place.report("must name exactly one of path, s3, gcs and sftp")
       }
       return nil
     }
     if reader.has(StoreKeys.path) { return reader.value(StoreKeys.path).map { .directory($0) } }
+    if reader.has(StoreKeys.sftp) { return readSFTP(reader.place(of: StoreKeys.sftp)).map { .sftp($0) } }
     if reader.has(StoreKeys.gcs) { return readGCS(reader.place(of: StoreKeys.gcs)).map { .gcs($0) } }
     return readS3(reader.place(of: StoreKeys.s3)).map { .s3($0) }
   }
@@ -63,5 +70,20 @@ extension ConfigurationReader {
     return GCSPlace(
       bucket: bucket, endpoint: endpoint, prefix: prefix ?? "", storageClass: storageClass ?? StorageClasses(),
       credentials: credentials ?? .automatic, certificateFile: certificateFile)
+  }
+
+  private func readSFTP(_ place: Place) -> SFTPPlace? {
+    guard let reader = MappingReader(place, keys: SFTPKeys.section.keys) else { return nil }
+    let host = reader.value(SFTPKeys.host)
+    let port = reader.value(SFTPKeys.port)
+    let user = reader.value(SFTPKeys.user)
+    let path = reader.value(SFTPKeys.path)
+    let knownHosts = reader.value(SFTPKeys.knownHosts)
+    let keyFile = reader.value(SFTPKeys.keyFile)
+    let passphrase = reader.value(SFTPKeys.passphrase)
+    guard let host, let port, let user, let path, let knownHosts else { return nil }
+    return SFTPPlace(
+      host: host, port: port, user: user, path: path, knownHostsFile: knownHosts, keyFile: keyFile,
+      passphrase: passphrase)
   }
 }

@@ -27,12 +27,14 @@ public enum StorePlace: Sendable, Hashable, CustomStringConvertible {
   case directory(String)
   case s3(S3Place)
   case gcs(GCSPlace)
+  case sftp(SFTPPlace)
 
   public var description: String {
     switch self {
     case .directory(let path): "\"\(path)\""
     case .s3(let place): place.description
     case .gcs(let place): place.description
+    case .sftp(let place): place.description
     }
   }
 }
@@ -78,6 +80,22 @@ public struct GCSPlace: Sendable, Hashable, CustomStringConvertible {
   public var certificateFile: String?
 
   public var description: String { "gs://\(bucket)" + (prefix.isEmpty ? "" : "/" + prefix) }
+}
+
+/// A directory of a host that is reached by SFTP.
+public struct SFTPPlace: Sendable, Hashable, CustomStringConvertible {
+  public var host: String
+  public var port: Int
+  public var user: String
+  /// Absolute.
+  public var path: String
+  public var knownHostsFile: String
+  /// Nil: the keys of the ssh agent.
+  public var keyFile: String?
+  /// Of the key file.
+  public var passphrase: SecretSource?
+
+  public var description: String { "sftp://\(user)@\(host)\(port == 22 ? "" : ":\(port)")\(path)" }
 }
 
 /// Storage classes by what is stored; nil for the bucket's own.

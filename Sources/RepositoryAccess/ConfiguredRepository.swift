@@ -33,6 +33,7 @@ public enum ConfiguredRepository {
         case .directory(let path): PosixStore(root: path, makesRoot: makingDirectories)
         case .s3(let place): s3(place, store, secrets)
         case .gcs(let place): gcs(place, store, secrets)
+        case .sftp(let place): sftp(place, store, secrets, makesRoot: makingDirectories)
         }
       return RepositoryStore(
         id: store.id, objects: objects, durability: durability(store.durability), keep: store.keep)
@@ -76,6 +77,15 @@ public enum ConfiguredRepository {
       }
     return GCSStore(
       settings, credentials: GCPCredentials(source), options: options(store, certificates: place.certificateFile))
+  }
+
+  private static func sftp(
+    _ place: SFTPPlace, _ store: StoreSettings, _ secrets: SecretReader, makesRoot: Bool
+  ) -> SFTPStore {
+    let settings = SFTPSettings(
+      host: place.host, port: place.port, user: place.user, path: place.path, knownHostsFile: place.knownHostsFile,
+      privateKeyFile: place.keyFile, passphrase: place.passphrase.map { source in { try secrets.read(source) } })
+    return SFTPStore(settings, options: options(store, certificates: nil), makesRoot: makesRoot)
   }
 
   /// - Throws: `KeyError` where the key file is missing, open to others or not a key file.

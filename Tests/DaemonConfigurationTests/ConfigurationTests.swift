@@ -197,8 +197,8 @@ enum Sample {
         ]
       ),
       (
-        Sample.text(stores: "    a: {sftp: {host: h}}\n"),
-        ["f:6:9: repository.stores.a.sftp: is not supported by this version"]
+        Sample.text(stores: "    a: {azure: {container: c}}\n"),
+        ["f:6:9: repository.stores.a.azure: is not supported by this version"]
       ),
       (
         Sample.text(stores: "    a: {s3: {bucket: b, region: r, prefix: x}}\n    b: {s3: {bucket: b, region: r}}\n"),
@@ -206,7 +206,7 @@ enum Sample {
       ),
       (
         Sample.text(stores: "    a: {path: /a, s3: {bucket: b, region: r}}\n"),
-        ["f:6:8: repository.stores.a: must name exactly one of path, s3 and gcs"]
+        ["f:6:8: repository.stores.a: must name exactly one of path, s3, gcs and sftp"]
       ),
       (
         Sample.text(stores: "    a: {s3: {bucket: b, region: r, endpoint: \"ftp://h/x\"}}\n"),

@@ -32,15 +32,17 @@ import Testing
     }
   }
 
-  @Test("of Google's takes backups and WAL, and a restore reads them") func google() throws {
-    try ObjectServer.run(.gcs) { server in
+  @Test(
+    "of Google's, or on another host, takes backups and WAL, and a restore reads them",
+    arguments: [ObjectServer.Kind.gcs, .sftp])
+  func others(kind: ObjectServer.Kind) throws {
+    try ObjectServer.run(kind) { server in
       try PostgresServer.run { database in
         try BackupSite.run(database, creating: false) { site in
-          let bucket = try #require(server.facts["data"]) + "/google"
-          try FileManager.default.createDirectory(atPath: bucket, withIntermediateDirectories: true)
-          let store = "cloud: {gcs: {bucket: google, endpoint: \"\(server.endpoint)\", prefix: pg, credentials: none}}"
+          let store = try kind == .gcs ? CloudSite.google(server) : CloudSite.sftp(server, site)
           try site.writeConfiguration(
-            site.standardConfiguration.replacingOccurrences(of: "local: {path: \(site.store)}", with: store))
+            site.standardConfiguration.replacingOccurrences(of: "local: {path: \(site.store)}", with: "cloud: \(store)")
+          )
           try site.succeed("repository", "create")
           try Numbers.create(database)
           try site.withDaemon { _ in
@@ -157,6 +159,29 @@ import Testing
 /// Sites whose repository lies in a bucket.
 enum CloudSite {
   static let bucket = "backups"
+
+  /// What a configuration says of a store in Google's protocol.
+  static func google(_ server: ObjectServer) throws -> String {
+    let bucket = (server.facts["data"] ?? "") + "/google"
+    try FileManager.default.createDirectory(atPath: bucket, withIntermediateDirectories: true)
+    return "{gcs: {bucket: google, endpoint: \"\(server.endpoint)\", prefix: pg, credentials: none}}"
+  }
+
+  /// Of one behind OpenSSH.
+  static func sftp(_ server: ObjectServer, _ site: BackupSite) throws -> String {
+    // The daemon's user logs in with a key of its own.
+    for (fact, name) in [("key", "id"), ("known_hosts", "known_hosts")] {
+      let path = site.directory + "/" + name
+      try FileManager.default.copyItem(atPath: server.facts[fact] ?? "", toPath: path)
+      try ProgramUser.postgres.own(path)
+    }
+    let address = server.endpoint.split(separator: "@").last?.split(separator: ":") ?? []
+    let user = server.endpoint.dropFirst("sftp://".count).prefix { $0 != "@" }
+    return """
+      {sftp: {host: \(address[0]), port: \(address[1]), user: \(user), path: \(server.directory)/store,
+            known-hosts: \(site.directory)/known_hosts, key-file: \(site.directory)/id}}
+      """
+  }
 
   static func run<Result>(
     _ database: PostgresServer, _ server: ObjectServer, alsoLocal: Bool = false, more: String = "",

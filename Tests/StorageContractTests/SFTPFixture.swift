@@ -57,7 +57,7 @@ struct SFTPFixture {
     let settings = SFTPSettings(
       host: "127.0.0.1", port: port, user: user, path: shown ?? path, knownHostsFile: knownHosts ?? self.knownHosts,
       privateKeyFile: key ?? self.key, passphrase: passphrase.map { text in { @Sendable in Secret(text) } })
-    return SFTPStore(settings, retries: RetrySchedule(total: .seconds(5)))
+    return SFTPStore(settings, retries: RetrySchedule(total: .seconds(5)), makesRoot: true)
   }
 
   func temporaryFiles(_ root: String) throws -> [String] {

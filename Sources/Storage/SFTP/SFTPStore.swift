@@ -16,6 +16,8 @@ public final class SFTPStore: ObjectStore {
   public let settings: SFTPSettings
   let client: SFTPClient
   let retries: RetrySchedule
+  private let health = ServerHealth()
+  private let makesRoot: Bool
   let known = KnownDirectories()
   private let names = NameLocks()
   private let replaces = Mutex<Bool?>(nil)
@@ -28,10 +30,13 @@ public final class SFTPStore: ObjectStore {
   /// - Parameters:
   ///   - options: How connections behave.
   ///   - retries: How long something is tried again.
+  ///   - makesRoot: Whether the first `put` makes the store's directory where it is missing, see ``PosixStore``.
   public init(
-    _ settings: SFTPSettings, options: TransferOptions = TransferOptions(), retries: RetrySchedule = RetrySchedule()
+    _ settings: SFTPSettings, options: TransferOptions = TransferOptions(), retries: RetrySchedule = RetrySchedule(),
+    makesRoot: Bool = false
   ) {
     self.settings = settings
+    self.makesRoot = makesRoot
     self.retries = retries
     client = SFTPClient(settings.login, options)
   }
@@ -42,12 +47,14 @@ public final class SFTPStore: ObjectStore {
   func trying<Result>(
     _ cancellation: Cancellation = Cancellation(), again: () -> Void = {}, _ body: () throws -> Result
   ) throws -> Result {
-    try retries.run(cancellation, advice: RetrySchedule.Advice.init) { attempt in
-      if attempt > 0 {
-        client.addRetry()
-        again()
+    try health.asking {
+      try retries.run(cancellation, advice: RetrySchedule.Advice.init) { attempt in
+        if attempt > 0 {
+          client.addRetry()
+          again()
+        }
+        return try body()
       }
-      return try body()
     }
   }
 
@@ -112,13 +119,15 @@ public final class SFTPStore: ObjectStore {
     leftovers.withLock { _ = $0.insert(temporary) }
   }
 
-  /// From the top down.
+  /// From the top down; of the store's own directory and those above it only where they are ours to make.
   private func unknownDirectories(above files: [String]) -> [String] {
     var found: [String] = []
     for file in files {
       var directory = Self.parent(file)
       var missing: [String] = []
-      while !directory.isEmpty, !known.contains(directory), !found.contains(directory) {
+      while directory.utf8.count > (makesRoot ? 0 : settings.path.utf8.count), !known.contains(directory),
+        !found.contains(directory)
+      {
         missing.append(directory)
         directory = Self.parent(directory)
       }
