@@ -1,30 +1,29 @@
 internal import COpenSSL
 
-/// 32 secret bytes, wiped when they go away.
+/// 32 secret bytes in locked memory that no core dump holds, wiped when they go away.
 public final class SymmetricKey: Sendable, CustomStringConvertible, CustomReflectable {
   public static let size = 32
   private nonisolated(unsafe) let storage: UnsafeMutablePointer<UInt8>
 
   /// A new one from OpenSSL's generator.
   public static func random() throws(CryptographyError) -> SymmetricKey {
-    SymmetricKey(try Random.bytes(size))
+    var bytes = try Random.bytes(size)
+    defer { SecretBytes.wipe(&bytes) }
+    return SymmetricKey(bytes)
   }
 
   /// - Parameter bytes: Exactly 32.
   public init(_ bytes: [UInt8]) {
     precondition(bytes.count == Self.size)
-    storage = .allocate(capacity: Self.size)
-    storage.initialize(from: bytes, count: Self.size)
+    storage = KeyMemory.take()
+    storage.update(from: bytes, count: Self.size)
   }
 
-  deinit {
-    OPENSSL_cleanse(storage, Self.size)
-    storage.deallocate()
-  }
+  deinit { KeyMemory.give(storage) }
 
   func withBytes<Result>(_ body: (UnsafePointer<UInt8>) -> Result) -> Result { body(storage) }
 
-  /// The bytes, to be wrapped for a recipient and nothing else.
+  /// The bytes, to be wrapped for a recipient and nothing else; whoever asks for them wipes them.
   public func reveal() -> [UInt8] { Array(UnsafeBufferPointer(start: storage, count: Self.size)) }
 
   /// HKDF-SHA256: a key for one purpose.
@@ -35,7 +34,7 @@ public final class SymmetricKey: Sendable, CustomStringConvertible, CustomReflec
     guard
       backupd_hkdf_sha256(storage, Self.size, salt, salt.count, information, information.count, &output, Self.size) == 1
     else { throw .library("derive a key") }
-    defer { output.withUnsafeMutableBytes { OPENSSL_cleanse($0.baseAddress, $0.count) } }
+    defer { SecretBytes.wipe(&output) }
     return SymmetricKey(output)
   }
 
