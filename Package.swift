@@ -58,7 +58,7 @@ let package = Package(
     module("Postgres", ["BackupModel", "BlockingWork", "CLibPQ"]),
     module("Transfer", ["BackupModel", "BlockingWork", "CCurl", "Cryptography"]),
     module("Storage", ["BackupModel", "BlockingWork", "Cryptography", "DurableFiles", "Transfer"]),
-    module("KeyManagement", ["BackupModel", "Cryptography", "DurableFiles"]),
+    module("KeyManagement", ["BackupModel", "CLinux", "Cryptography", "DurableFiles"]),
     module("JobState", ["BackupModel", "DurableFiles"]),
     module(
       "Repository",
@@ -101,8 +101,8 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "JobState", "Jobs", "Repository", "RepositoryAccess", "Scheduling", "Systemd", argumentParser,
-        logging,
+        "DurableFiles", "JobState", "Jobs", "KeyManagement", "Repository", "RepositoryAccess", "Scheduling", "Systemd",
+        argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(

@@ -46,3 +46,12 @@ static inline long backupd_file_system_type(const char *path) {
   long fields[32];
   return backupd_statfs(path, fields) == 0 ? fields[0] : -1;
 }
+
+extern int backupd_prctl_call(int option, ...) __asm__("prctl");
+
+/// No core dumps of this process, and nobody but root may trace it or read its memory. See prctl(2), PR_SET_DUMPABLE. 0
+/// where it was accepted.
+static inline int backupd_forbid_dumps(void) {
+  const int set_dumpable = 4;
+  return backupd_prctl_call(set_dumpable, 0UL, 0UL, 0UL, 0UL);
+}

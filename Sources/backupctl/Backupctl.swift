@@ -1,5 +1,6 @@
 import ArgumentParser
 import BackupModel
+import KeyManagement
 
 #if canImport(Glibc)
   import Glibc
@@ -21,6 +22,7 @@ struct Backupctl: ParsableCommand {
   mutating func run() { Output.write(Overview.text) }
 
   static func main() {
+    CoreDumps.forbid()
     do {
       try UsageReport.checkHelp(Array(CommandLine.arguments.dropFirst()))
       var command = try parseAsRoot()

@@ -2,6 +2,7 @@ import ArgumentParser
 import BackupModel
 import DaemonConfiguration
 import Foundation
+import KeyManagement
 import Logging
 import Systemd
 
@@ -54,6 +55,7 @@ struct Backupd: AsyncParsableCommand {
   }
 
   static func main() async {
+    CoreDumps.forbid()
     HeapSettings.apply()
     do {
       var command = try parseAsRoot()
