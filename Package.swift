@@ -58,7 +58,8 @@ let package = Package(
     module("Postgres", ["BackupModel", "BlockingWork", "CLibPQ"]),
     module("Transfer", ["BackupModel", "BlockingWork", "CCurl", "Cryptography"]),
     module("Storage", ["BackupModel", "BlockingWork", "Cryptography", "DurableFiles", "Transfer"]),
-    module("KeyManagement", ["BackupModel", "CLinux", "Cryptography", "DurableFiles"]),
+    module(
+      "KeyManagement", ["BackupModel", "BlockingWork", "CLinux", "Cryptography", "DurableFiles", "Transfer"]),
     module("JobState", ["BackupModel", "DurableFiles"]),
     module(
       "Repository",
@@ -94,7 +95,9 @@ let package = Package(
       "DaemonConfiguration",
       ["BackupModel", "DurableFiles", "Scheduling", .product(name: "Yams", package: "Yams")]),
 
-    module("RepositoryAccess", ["BackupModel", "DaemonConfiguration", "KeyManagement", "Repository", "Storage"]),
+    module(
+      "RepositoryAccess",
+      ["BackupModel", "DaemonConfiguration", "KeyManagement", "Repository", "Storage", "Systemd", "Transfer"]),
 
     // Programs.
     .executableTarget(
@@ -132,7 +135,7 @@ let package = Package(
       "RepositoryTests",
       [
         "BackupModel", "BlockingWork", "Compression", "Cryptography", "KeyManagement", "Repository", "Storage",
-        "TestSupport",
+        "TestSupport", "Transfer",
       ]),
     tests(
       "BackupPipelineTests",
@@ -165,7 +168,7 @@ let package = Package(
     tests(
       "EndToEndTests",
       [
-        "BackupModel", "BlockingWork", "DaemonConfiguration", "Repository", "RepositoryAccess", "Storage",
+        "BackupModel", "BlockingWork", "DaemonConfiguration", "Repository", "RepositoryAccess", "Storage", "Systemd",
         "TestSupport",
       ]),
     tests(

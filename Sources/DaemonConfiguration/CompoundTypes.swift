@@ -28,17 +28,6 @@ extension ValueType where Value == SecretSource {
   }
 }
 
-extension ValueType where Value == RepositorySettings.Encryption {
-  static let encryption = ValueType(name: "`none` or `{key-file: PATH}`", range: nil) { place in
-    if case .scalar = place.node {
-      if place.plainText == "none" { return RepositorySettings.Encryption.none }
-      place.report("must be none or {key-file: PATH}")
-      return nil
-    }
-    return MappingReader(place, keys: EncryptionKeys.keys)?.value(EncryptionKeys.keyFile).map { .keyFile($0) }
-  }
-}
-
 extension ValueType where Value == StorageClasses {
   static let storageClass = ValueType(name: "storage class, or mapping", range: nil) { place in
     if case .scalar = place.node {

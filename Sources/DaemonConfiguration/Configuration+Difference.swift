@@ -71,9 +71,20 @@ extension ClusterSettings {
 
 extension RepositorySettings {
   fileprivate var encryptionText: String? {
-    switch encryption {
-    case .keyFile(let path): "key-file \(path)"
-    case .none: "none"
+    if encryption == .none { return "none" }
+    return encryption.recipients.map(\.text).joined(separator: ", ")
+  }
+}
+
+extension RepositorySettings.KeyRecipient {
+  fileprivate var text: String {
+    switch self {
+    case .keyFile(let path): return "key-file \(path)"
+    case .awsKMS(let kms):
+      var text = "aws-kms \(kms.key) in \(kms.region)"
+      if let endpoint = kms.endpoint { text += " at \(endpoint)" }
+      if let keys = kms.credentials { text += " with \(keys.accessKey) and \(keys.secretKey)" }
+      return text
     }
   }
 }

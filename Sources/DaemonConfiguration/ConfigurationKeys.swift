@@ -74,7 +74,7 @@ enum ClusterKeys {
 enum RepositoryKeys {
   static let encryption = Key(
     "encryption", .encryption, .required,
-    "How the repository's data key is protected: `{key-file: PATH}`, or `none`, which stores it beside the data and keeps nothing secret."
+    "Who can open the repository: its data key is wrapped for a key file, a key of AWS KMS, or each entry of a list, of which the first that can be reached opens it. `none` stores the data key beside the data and keeps nothing secret."
   )
   static let stores = Key("stores", .section, .required, "The stores, each under a name of your choice. At least one.")
   static let section = Section(
@@ -82,8 +82,25 @@ enum RepositoryKeys {
 }
 
 enum EncryptionKeys {
-  static let keyFile = Key("key-file", .absolutePath, .required, "A file only the daemon's user can read.")
-  static let keys = [keyFile.declaration] + ["passphrase", "aws-kms", "gcp-kms", "region"].map { .refused($0) }
+  static let keyFile = Key("key-file", .absolutePath, .optional, "A file only the daemon's user can read.")
+  static let awsKMS = Key(
+    "aws-kms", .kmsKey, .optional,
+    "A key of AWS KMS that wraps the data key: `alias/NAME`, its id or its ARN. `repository create` needs kms:Encrypt; each start of the daemon, and each command that reads the repository, kms:Decrypt."
+  )
+  static let region = Key("region", .region, .computed("the region of the ARN"), "Where the key of AWS KMS is.")
+  static let endpoint = Key(
+    "endpoint", .kmsEndpoint, .computed("Amazon's of the region"),
+    "Where AWS KMS is reached, such as a VPC endpoint: `https://HOST`. `http` only on this host.")
+  static let credentials = Key(
+    "credentials", .awsKeys, .computed("the environment, the shared credentials file, or the host's role"),
+    "What signs requests to AWS KMS.")
+  static let section = Section(
+    path: "repository.encryption",
+    sentence:
+      "A recipient of the data key: `key-file`, or `aws-kms` and what belongs to it. In a list each entry is one.",
+    keys: [
+      keyFile.declaration, awsKMS.declaration, region.declaration, endpoint.declaration, credentials.declaration,
+    ] + ["passphrase", "gcp-kms"].map { .refused($0) })
 }
 
 enum StoreKeys {

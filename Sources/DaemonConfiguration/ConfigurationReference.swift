@@ -4,9 +4,9 @@ internal import BackupModel
 public enum ConfigurationReference {
   /// In the order of the reference. A path may come twice: the keys of a job depend on its kind.
   static let sections = [
-    DaemonKeys.section, GroupKeys.section, ClusterKeys.section, RepositoryKeys.section, StoreKeys.section,
-    S3Keys.section, GCSKeys.section, SFTPKeys.section,
-    JobKeys.section, JobKeys.physicalSection, JobKeys.walSection,
+    DaemonKeys.section, GroupKeys.section, ClusterKeys.section, RepositoryKeys.section, EncryptionKeys.section,
+    StoreKeys.section, S3Keys.section, GCSKeys.section, SFTPKeys.section, JobKeys.section, JobKeys.physicalSection,
+    JobKeys.walSection,
   ]
 
   /// The path and the declaration of every key this version reads.

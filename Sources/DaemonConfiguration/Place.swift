@@ -31,6 +31,14 @@ struct Place {
     Place(node: node, path: path.isEmpty ? name : path + "." + name, problems: problems)
   }
 
+  /// An entry of a list, counted from 0 here and from 1 for people.
+  func element(_ node: Node, _ index: Int) -> Place {
+    Place(node: node, path: path + "[\(index + 1)]", problems: problems)
+  }
+
+  /// Whether nothing was found wrong with it or below it.
+  var isFine: Bool { !problems.problems.contains { $0.key == path || $0.key.hasPrefix(path + ".") } }
+
   /// What kind of value it is, for messages.
   var shape: String {
     switch node {

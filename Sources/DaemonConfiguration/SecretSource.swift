@@ -67,18 +67,35 @@ extension Configuration {
   ///
   /// Not part of ``load(path:)``: a file may be read on a host that has none of them.
   public func secretProblems() -> [ConfigurationProblem] {
-    clusters.compactMap { cluster in
-      guard case .file(let path) = cluster.password else { return nil }
-      func problem(_ message: String, _ advice: String) -> ConfigurationProblem {
-        ConfigurationProblem(
-          line: 0, column: 0, key: "clusters.\(cluster.id).password", message: message, advice: advice)
-      }
-      if let mode = SecretFile.leakingMode(path) {
-        return problem(
-          "names \"\(path)\", whose mode is 0\(String(mode, radix: 8)): others may read it", "run chmod 640 \(path)")
-      }
-      guard access(path, F_OK) != 0, errno == ENOENT else { return nil }
-      return problem("names \"\(path)\", which is not there", "write the password into it, with mode 0640")
+    let passwords = clusters.compactMap { cluster in
+      cluster.password.map { ("clusters.\(cluster.id).password", $0, "write the password into it, with mode 0640") }
     }
+    return (passwords + encryptionSecrets).compactMap(Self.problem)
+  }
+
+  private typealias NamedSecret = (key: String, source: SecretSource, advice: String)
+
+  private var encryptionSecrets: [NamedSecret] {
+    repository.encryption.recipients.flatMap { recipient -> [NamedSecret] in
+      guard case .awsKMS(let kms) = recipient, let keys = kms.credentials else { return [] }
+      let path = "repository.encryption.credentials"
+      return [
+        (path + ".access-key", keys.accessKey, "write the access key's id into it, with mode 0640"),
+        (path + ".secret-key", keys.secretKey, "write the secret access key into it, with mode 0640"),
+      ]
+    }
+  }
+
+  private static func problem(_ secret: NamedSecret) -> ConfigurationProblem? {
+    guard case .file(let path) = secret.source else { return nil }
+    func problem(_ message: String, _ advice: String) -> ConfigurationProblem {
+      ConfigurationProblem(line: 0, column: 0, key: secret.key, message: message, advice: advice)
+    }
+    if let mode = SecretFile.leakingMode(path) {
+      return problem(
+        "names \"\(path)\", whose mode is 0\(String(mode, radix: 8)): others may read it", "run chmod 640 \(path)")
+    }
+    guard access(path, F_OK) != 0, errno == ENOENT else { return nil }
+    return problem("names \"\(path)\", which is not there", secret.advice)
   }
 }

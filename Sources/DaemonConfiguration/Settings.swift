@@ -35,13 +35,6 @@ public struct ClusterSettings: Sendable, Hashable {
 
 /// The keys below `repository`.
 public struct RepositorySettings: Sendable, Hashable {
-  /// How the data key is kept.
-  public enum Encryption: Sendable, Hashable {
-    /// Wrapped for the key in this file.
-    case keyFile(String)
-    /// Unwrapped in the repository: integrity, no secrecy.
-    case none
-  }
   public var encryption: Encryption
   /// At least one, in the order of the file.
   public var stores: [StoreSettings]

@@ -19,13 +19,26 @@ public final class DataKey: Sendable {
     DataKey(id: .random(), key: try .random(), fingerprintSecret: try .random())
   }
 
-  /// 64 bytes: what envelopes wrap.
-  func secretBytes() -> [UInt8] { key.reveal() + fingerprintSecret.reveal() }
+  static let secretSize = 2 * SymmetricKey.size
 
+  /// 64 bytes: what envelopes wrap. Whoever asks for them wipes them.
+  func secretBytes() -> [UInt8] {
+    var (first, second) = (key.reveal(), fingerprintSecret.reveal())
+    defer {
+      SecretBytes.wipe(&first)
+      SecretBytes.wipe(&second)
+    }
+    return first + second
+  }
+
+  /// - Parameter secretBytes: 64 bytes, which the caller wipes.
   convenience init(id: KeyID, secretBytes: [UInt8]) {
-    self.init(
-      id: id, key: SymmetricKey(Array(secretBytes[0..<32])),
-      fingerprintSecret: SymmetricKey(Array(secretBytes[32..<64])))
+    var (first, second) = (Array(secretBytes[..<SymmetricKey.size]), Array(secretBytes[SymmetricKey.size...]))
+    defer {
+      SecretBytes.wipe(&first)
+      SecretBytes.wipe(&second)
+    }
+    self.init(id: id, key: SymmetricKey(first), fingerprintSecret: SymmetricKey(second))
   }
 
   /// A fingerprinter for one worker.

@@ -1,31 +1,6 @@
 public import BackupModel
+public import BlockingWork
 internal import Cryptography
-
-/// What unlocks the repository, as the configuration names it.
-public enum Unlocking: Sendable {
-  case keyFile(KeyFile)
-  /// `encryption: none`: the data key lies in the repository.
-  case unwrapped
-
-  /// The envelope's name below `keys/<key-id>/`: each key file has its own.
-  public var recipient: String {
-    switch self {
-    case .keyFile(let file): Self.keyFilePrefix + file.id
-    case .unwrapped: "none"
-    }
-  }
-
-  static let keyFilePrefix = "key-file-"
-
-  /// Why none of the envelopes opens with this.
-  public func failure(present recipients: [String]) -> KeyError {
-    let keyFiles = recipients.filter { $0.hasPrefix(Self.keyFilePrefix) }.map { $0.dropFirst(Self.keyFilePrefix.count) }
-    if case .keyFile(let file) = self, !keyFiles.isEmpty {
-      return .wrongKeyFile(file.path, repositoryWants: keyFiles.joined(separator: " or "))
-    }
-    return .recipientMissing(wanted: recipient, present: recipients)
-  }
-}
 
 /// The data key wrapped for one recipient: `keys/<key-id>/<recipient>.json`.
 public struct KeyEnvelope: Sendable, Codable {
@@ -35,80 +10,116 @@ public struct KeyEnvelope: Sendable, Codable {
   public var key: KeyID
   /// Rises with each data key: new objects are sealed with the one that has the highest.
   public var sequence: Int
-  /// `key-file-<id>` or `none`.
+  /// `key-file-<id>`, `aws-kms-<region>-<digits>` or `none`.
   public var recipient: String
-  /// The id of the key file; absent for `none`.
+  /// The id of the key file; absent for others.
   public var keyFile: String?
-  /// Hexadecimal: a salt of 32 bytes; absent for `none`.
+  /// The ARN of the key of AWS KMS; absent for others.
+  public var awsKey: String?
+  /// Where that key is; absent for others.
+  public var region: String?
+  /// Hexadecimal: a salt of 32 bytes; only for a key file.
   public var salt: String?
-  /// Hexadecimal: data key and fingerprint secret, 64 bytes, sealed with AES-256-GCM (nonce 0, the key is used once)
-  /// under HKDF(key file, salt); plain for `none`.
+  /// Hexadecimal: data key and fingerprint secret, 64 bytes. For a key file sealed with AES-256-GCM (nonce 0, the key is
+  /// used once) under HKDF(key file, salt); for AWS KMS what it made of them; plain for `none`.
   public var wrapped: String
 
   /// Wraps a data key.
-  public init(_ dataKey: DataKey, repository: RepositoryID, sequence: Int = 1, for unlocking: Unlocking) throws {
+  /// - Throws: ``AWSKMSError``; ``KeyError/unusable(_:cause:)``; `CancellationError`.
+  public init(
+    _ dataKey: DataKey, repository: RepositoryID, sequence: Int = 1, for recipient: KeyRecipient,
+    cancellation: Cancellation = Cancellation()
+  ) throws {
     format = Self.formatVersion
     self.sequence = sequence
     self.repository = repository
     key = dataKey.id
-    recipient = unlocking.recipient
-    switch unlocking {
+    var secret = dataKey.secretBytes()
+    defer { SecretBytes.wipe(&secret) }
+    switch recipient {
     case .unwrapped:
-      wrapped = BytesText.hexadecimal(dataKey.secretBytes())
+      self.recipient = KeyRecipient.noneName
+      wrapped = BytesText.hexadecimal(secret)
     case .keyFile(let file):
       let salt = try Random.bytes(32)
-      let context = Self.context(repository, dataKey.id, sequence)
-      let cipher = try AESGCM(key: file.key.derive(salt: salt, info: context), for: .seal)
-      let plain = dataKey.secretBytes()
-      var sealed = [UInt8](repeating: 0, count: plain.count + AESGCM.tagSize)
-      try plain.withUnsafeBytes { plain in
-        try sealed.withUnsafeMutableBytes {
-          try cipher.seal(plain, nonce: 0, associated: UnsafeRawBufferPointer(start: nil, count: 0), into: $0)
-        }
-      }
+      self.recipient = KeyRecipient.keyFilePrefix + file.id
       self.salt = BytesText.hexadecimal(salt)
       keyFile = file.id
-      wrapped = BytesText.hexadecimal(sealed)
+      wrapped = BytesText.hexadecimal(
+        try Self.seal(secret, file, salt: salt, info: Self.info(repository, dataKey.id, sequence)))
+    case .awsKMS(let awsKey):
+      let result = try awsKey.wrap(secret, context: Self.context(repository, dataKey.id, sequence), cancellation)
+      self.recipient = KeyRecipient.awsKMSName(region: awsKey.name.region, keyARN: result.keyARN)
+      self.awsKey = result.keyARN
+      region = awsKey.name.region
+      wrapped = BytesText.hexadecimal(result.blob)
+    case .unusable(let what, let cause): throw KeyError.unusable(what, cause: cause)
     }
   }
 
+  private static func seal(_ secret: [UInt8], _ file: KeyFile, salt: [UInt8], info: String) throws -> [UInt8] {
+    let cipher = try AESGCM(key: file.key.derive(salt: salt, info: info), for: .seal)
+    var sealed = [UInt8](repeating: 0, count: secret.count + AESGCM.tagSize)
+    try secret.withUnsafeBytes { plain in
+      try sealed.withUnsafeMutableBytes {
+        try cipher.seal(plain, nonce: 0, associated: UnsafeRawBufferPointer(start: nil, count: 0), into: $0)
+      }
+    }
+    return sealed
+  }
+
   /// The sequence is in it, so that a store cannot make an older key the current one.
-  private static func context(_ repository: RepositoryID, _ key: KeyID, _ sequence: Int) -> String {
+  private static func info(_ repository: RepositoryID, _ key: KeyID, _ sequence: Int) -> String {
     "backupd envelope \(repository) \(key) \(sequence)"
   }
 
-  /// - Throws: ``KeyError`` where the key file is another one, or the envelope is damaged.
-  public func unlock(with unlocking: Unlocking, name: String) throws -> DataKey {
+  /// The same for AWS KMS, which binds it to what it wraps and shows it in its log; nothing of it is secret.
+  static func context(_ repository: RepositoryID, _ key: KeyID, _ sequence: Int) -> [String: String] {
+    ["backupd-repository": "\(repository)", "backupd-key": "\(key)", "backupd-sequence": "\(sequence)"]
+  }
+
+  /// - Throws: ``KeyError`` where the recipient is another one, or the envelope is damaged; ``AWSKMSError``;
+  ///   `CancellationError`.
+  public func unlock(
+    with recipient: KeyRecipient, name: String, cancellation: Cancellation = Cancellation()
+  ) throws -> DataKey {
     guard format == Self.formatVersion else {
       throw KeyError.formatUnknown(name, found: format, known: Self.formatVersion)
     }
     guard let bytes = BytesText.bytes(hexadecimal: wrapped) else {
       throw KeyError.envelopeDamaged(name, reason: "The wrapped key is not hexadecimal.")
     }
-    switch unlocking {
-    case .unwrapped:
-      guard bytes.count == 64 else {
-        throw KeyError.envelopeDamaged(name, reason: "The key has \(bytes.count) bytes, not 64.")
-      }
-      return DataKey(id: key, secretBytes: bytes)
-    case .keyFile(let file):
-      guard let salt = salt.flatMap({ BytesText.bytes(hexadecimal: $0) }), bytes.count == 64 + AESGCM.tagSize else {
-        throw KeyError.envelopeDamaged(name, reason: "Salt or wrapped key is missing or has a wrong length.")
-      }
-      guard keyFile == file.id else { throw KeyError.wrongKeyFile(file.path, repositoryWants: keyFile ?? "?") }
-      let cipher = try AESGCM(
-        key: file.key.derive(salt: salt, info: Self.context(repository, key, sequence)), for: .open)
-      var plain = [UInt8](repeating: 0, count: 64)
-      do {
-        try bytes.withUnsafeBytes { sealed in
-          try plain.withUnsafeMutableBytes {
-            try cipher.open(sealed, nonce: 0, associated: UnsafeRawBufferPointer(start: nil, count: 0), into: $0)
-          }
-        }
-      } catch CryptographyError.notAuthentic {
-        throw KeyError.envelopeDamaged(name, reason: "It does not open with its key file \(file.id).")
-      }
-      return DataKey(id: key, secretBytes: plain)
+    var secret: [UInt8]
+    switch recipient {
+    case .unwrapped: secret = bytes
+    case .keyFile(let file): secret = try open(bytes, file, name)
+    case .awsKMS(let awsKey):
+      secret = try awsKey.unwrap(bytes, context: Self.context(repository, key, sequence), cancellation)
+    case .unusable(let what, let cause): throw KeyError.unusable(what, cause: cause)
     }
+    defer { SecretBytes.wipe(&secret) }
+    guard secret.count == DataKey.secretSize else {
+      throw KeyError.envelopeDamaged(name, reason: "The key has \(secret.count) bytes, not \(DataKey.secretSize).")
+    }
+    return DataKey(id: key, secretBytes: secret)
+  }
+
+  private func open(_ sealed: [UInt8], _ file: KeyFile, _ name: String) throws -> [UInt8] {
+    guard let salt = salt.flatMap({ BytesText.bytes(hexadecimal: $0) }),
+      sealed.count == DataKey.secretSize + AESGCM.tagSize
+    else { throw KeyError.envelopeDamaged(name, reason: "Salt or wrapped key is missing or has a wrong length.") }
+    guard keyFile == file.id else { throw KeyError.wrongKeyFile(file.path, repositoryWants: keyFile ?? "?") }
+    let cipher = try AESGCM(key: file.key.derive(salt: salt, info: Self.info(repository, key, sequence)), for: .open)
+    var plain = [UInt8](repeating: 0, count: DataKey.secretSize)
+    do {
+      try sealed.withUnsafeBytes { sealed in
+        try plain.withUnsafeMutableBytes {
+          try cipher.open(sealed, nonce: 0, associated: UnsafeRawBufferPointer(start: nil, count: 0), into: $0)
+        }
+      }
+    } catch CryptographyError.notAuthentic {
+      throw KeyError.envelopeDamaged(name, reason: "It does not open with its key file \(file.id).")
+    }
+    return plain
   }
 }

@@ -11,6 +11,18 @@ public enum KeyError: OperatorError {
   case recipientMissing(wanted: String, present: [String])
   case envelopeDamaged(String, reason: String)
   case formatUnknown(String, found: Int, known: Int)
+  /// A recipient that the configuration names cannot be asked at all.
+  case unusable(String, cause: ErrorReport)
+  /// Of several recipients.
+  case noneUnlocks([RecipientFailure])
+  /// They are the same key, under two names.
+  case recipientTwice(String, String)
+
+  /// Why one of several recipients did not open the repository.
+  public struct RecipientFailure: Sendable, Hashable {
+    public var recipient: String
+    public var cause: ErrorReport
+  }
 
   public var summary: String {
     switch self {
@@ -21,6 +33,9 @@ public enum KeyError: OperatorError {
     case .recipientMissing(let wanted, _): "cannot unlock the repository with \(wanted)"
     case .envelopeDamaged(let name, _): "cannot use the key envelope \"\(name)\""
     case .formatUnknown(let name, _, _): "cannot read \"\(name)\""
+    case .unusable(_, let cause): cause.summary
+    case .noneUnlocks: "could not unlock the repository with any recipient of its data key"
+    case .recipientTwice(let first, let second): "cannot wrap the data key for \(first) and \(second)"
     }
   }
   public var detail: String? {
@@ -35,6 +50,10 @@ public enum KeyError: OperatorError {
     case .envelopeDamaged(_, let reason): reason
     case .formatUnknown(_, let found, let known):
       "It has format version \(found); this program knows versions up to \(known)."
+    case .unusable(_, let cause): cause.detail
+    case .noneUnlocks(let failures):
+      failures.map { "\($0.recipient): \($0.cause.detail ?? $0.cause.summary + ".")" }.joined(separator: "\n")
+    case .recipientTwice: "They are the same key."
     }
   }
   public var hint: String? {
@@ -47,6 +66,10 @@ public enum KeyError: OperatorError {
     case .recipientMissing: "Set \"repository.encryption\" in the configuration to what the repository was made with."
     case .envelopeDamaged: "Restore this object from another store or from a copy of the repository."
     case .formatUnknown: "Use a newer version of this program."
+    case .unusable(_, let cause): cause.hint
+    case .noneUnlocks(let failures):
+      (["Any one of them is enough."] + failures.compactMap(\.cause.hint).prefix(1)).joined(separator: " ")
+    case .recipientTwice: "Name it once in \"repository.encryption\"."
     }
   }
 }

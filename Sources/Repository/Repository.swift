@@ -47,11 +47,14 @@ public struct KeyRing: Sendable {
   public let repository: RepositoryID
   /// What new objects are sealed with.
   public let current: DataKey
+  /// Who opened it: the name of an envelope.
+  public let recipient: String
   private let all: [KeyID: DataKey]
 
-  init(repository: RepositoryID, current: DataKey, others: [DataKey] = []) {
+  init(repository: RepositoryID, current: DataKey, others: [DataKey] = [], recipient: String) {
     self.repository = repository
     self.current = current
+    self.recipient = recipient
     all = Dictionary((others + [current]).map { ($0.id, $0) }, uniquingKeysWith: { $1 })
   }
   func dataKey(_ id: KeyID) -> DataKey? { all[id] }
@@ -84,12 +87,9 @@ public struct Repository: Sendable {
   static let formatVersion = 1
   static let rootName = ObjectName(composed: "repository.json")
 
-  static func envelopeName(_ key: KeyID, _ recipient: String) -> ObjectName {
-    ObjectName(composed: "keys/\(key)/\(recipient).json")
-  }
-
-  /// Makes a repository in stores that are empty.
-  /// - Throws: ``RepositoryError/alreadyExists(_:location:)``: a store that holds anything is never touched.
+  /// Makes a repository in stores that are empty, for all recipients.
+  /// - Throws: ``RepositoryError/alreadyExists(_:location:)``: a store that holds anything is never touched. `KeyError`,
+  ///   `AWSKMSError` where one of the recipients cannot be used now.
   public static func create(
     in stores: [RepositoryStore], unlocking: Unlocking, cancellation: Cancellation
   ) throws -> Repository {
@@ -99,16 +99,19 @@ public struct Repository: Sendable {
     let id = RepositoryID.random()
     let dataKey = try DataKey.random()
     let root = Root(format: formatVersion, repository: id, created: .now())
-    let envelope = try CheckedDocument.encodePlain(KeyEnvelope(dataKey, repository: id, for: unlocking))
+    let envelopes = try envelopes(of: dataKey, id, for: unlocking, cancellation)
     let rootBytes = try CheckedDocument.encodePlain(root)
     for store in stores {
       // The root comes last: a store is a repository when it has one, and then its key is there too.
-      try envelope.withUnsafeBytes {
-        try store.objects.put(envelopeName(dataKey.id, unlocking.recipient), $0, cancellation: cancellation)
+      for envelope in envelopes {
+        try CheckedDocument.encodePlain(envelope).withUnsafeBytes {
+          try store.objects.put(envelopeName(dataKey.id, envelope.recipient), $0, cancellation: cancellation)
+        }
       }
       try rootBytes.withUnsafeBytes { try store.objects.put(rootName, $0, cancellation: cancellation) }
     }
-    return Repository(id: id, keys: KeyRing(repository: id, current: dataKey), stores: stores)
+    let keys = KeyRing(repository: id, current: dataKey, recipient: envelopes[0].recipient)
+    return Repository(id: id, keys: keys, stores: stores)
   }
 
   static func isEmpty(_ store: RepositoryStore) throws -> Bool {
@@ -122,7 +125,7 @@ public struct Repository: Sendable {
     }
   }
 
-  /// Opens a repository: finds its root in a store and unlocks its data key.
+  /// Opens a repository: finds its root in a store and unlocks its data key with the first recipient that can.
   ///
   /// A store that does not answer or holds a damaged root is passed over; one of an unknown format is not.
   public static func open(stores: [RepositoryStore], unlocking: Unlocking) throws -> Repository {
@@ -140,8 +143,8 @@ public struct Repository: Sendable {
     if let empty = failures.first(where: { ($0.error as? StorageError)?.isMissing == true }) {
       throw RepositoryError.missingRepository(stores: [empty.store])
     }
-    let keys = try unlock(root, in: found.map(\.store), with: unlocking)
-    return Repository(id: root.repository, keys: keys, stores: stores)
+    var unlocker = try KeyUnlocker(root, in: found.map(\.store), with: unlocking)
+    return Repository(id: root.repository, keys: try unlocker.keyRing(), stores: stores)
   }
 
   /// - Parameter view: How a store is asked.
@@ -174,7 +177,7 @@ public struct Repository: Sendable {
   }
 
   /// Read before the rest: another version may have any form.
-  private struct Format: Decodable { var format: Int }
+  struct Format: Decodable { var format: Int }
 
   private static func readRoot(_ store: RepositoryStore) throws -> Root {
     let bytes = try store.objects.readAll(rootName, limit: 1 << 20)
@@ -186,48 +189,6 @@ public struct Repository: Sendable {
       return try CheckedDocument.decodePlain(Root.self, bytes)
     } catch let failure as CheckedDocument.Failure {
       throw RepositoryError.damaged(rootName, in: store.id, reason: reason(failure))
-    }
-  }
-
-  /// Opens every data key that has an envelope for us; new objects are sealed with the newest.
-  private static func unlock(
-    _ root: Root, in stores: [RepositoryStore], with unlocking: Unlocking
-  ) throws -> KeyRing {
-    var recipients: [KeyID: Set<String>] = [:]
-    for store in stores {
-      for text in try store.objects.list(below: "keys").prefixes {
-        guard let key = try? KeyID(text) else { continue }
-        let names = try store.objects.list(below: "keys/\(key)").objects.map(\.name.lastComponent)
-        recipients[key, default: []].formUnion(names.filter { $0.hasSuffix(".json") }.map { String($0.dropLast(5)) })
-      }
-    }
-    var keys: [(sequence: Int, key: DataKey)] = []
-    for (key, names) in recipients where names.contains(unlocking.recipient) {
-      let name = envelopeName(key, unlocking.recipient)
-      let envelope = try firstAnswer(in: stores, for: name) { try readEnvelope(name, in: $0) }
-      // A creation that was killed left an envelope without a repository.
-      if envelope.repository != root.repository { continue }
-      guard envelope.key == key else {
-        throw KeyError.envelopeDamaged(name.text, reason: "It is the envelope of another key.")
-      }
-      keys.append((envelope.sequence, try envelope.unlock(with: unlocking, name: name.text)))
-    }
-    guard let newest = keys.max(by: { $0.sequence < $1.sequence }) else {
-      throw unlocking.failure(present: recipients.values.reduce(into: Set()) { $0.formUnion($1) }.sorted())
-    }
-    return KeyRing(repository: root.repository, current: newest.key, others: keys.map(\.key))
-  }
-
-  private static func readEnvelope(_ name: ObjectName, in store: RepositoryStore) throws -> KeyEnvelope {
-    let bytes = try store.objects.readAll(name, limit: 1 << 20)
-    do {
-      let format = try CheckedDocument.decodePlain(Format.self, bytes).format
-      guard format == KeyEnvelope.formatVersion else {
-        throw KeyError.formatUnknown(name.text, found: format, known: KeyEnvelope.formatVersion)
-      }
-      return try CheckedDocument.decodePlain(KeyEnvelope.self, bytes)
-    } catch let failure as CheckedDocument.Failure {
-      throw RepositoryError.damaged(name, in: store.id, reason: reason(failure))
     }
   }
 
@@ -249,7 +210,7 @@ public struct Repository: Sendable {
     try Self.firstAnswer(in: stores, for: name, body)
   }
 
-  private static func firstAnswer<Result>(
+  static func firstAnswer<Result>(
     in stores: [RepositoryStore], for name: ObjectName, _ body: (RepositoryStore) throws -> Result
   ) throws -> Result {
     if stores.count > 1 {

@@ -1,18 +1,17 @@
 public import BackupModel
 public import DaemonConfiguration
-public import KeyManagement
 public import Repository
 internal import Storage
+public import Systemd
 internal import Transfer
 
 /// Reads the secrets that a configuration names.
-public struct SecretReader: Sendable {
-  private let credential: @Sendable (String) throws -> Secret
+struct SecretReader: Sendable {
+  private let credentials: Credentials
 
-  /// - Parameter credential: Reads a credential of the service manager by its name.
-  public init(credential: @escaping @Sendable (String) throws -> Secret) { self.credential = credential }
+  init(_ credentials: Credentials) { self.credentials = credentials }
 
-  public func read(_ source: SecretSource) throws -> Secret { try source.read(credential: credential) }
+  func read(_ source: SecretSource) throws -> Secret { try source.read { try credentials.read($0) } }
 
   func keys(_ sources: AWSKeySources) throws -> AWSKeys {
     AWSKeys(
@@ -25,9 +24,10 @@ public struct SecretReader: Sendable {
 public enum ConfiguredRepository {
   /// - Parameter makingDirectories: For who creates a repository: directories that are missing are made.
   public static func stores(
-    _ settings: RepositorySettings, _ secrets: SecretReader, makingDirectories: Bool = false
+    _ settings: RepositorySettings, _ credentials: Credentials, makingDirectories: Bool = false
   ) -> [RepositoryStore] {
-    settings.stores.map { store in
+    let secrets = SecretReader(credentials)
+    return settings.stores.map { store in
       let objects: any ObjectStore =
         switch store.place {
         case .directory(let path): PosixStore(root: path, makesRoot: makingDirectories)
@@ -52,10 +52,13 @@ public enum ConfiguredRepository {
     let settings = S3Settings(
       bucket: place.bucket, region: place.region, endpoint: place.endpoint, isPathStyle: place.isPathStyle,
       prefix: place.prefix, packClass: place.storageClass.packs, otherClass: place.storageClass.other)
-    let source: AWSCredentialSource =
-      place.credentials.map { sources in .configured { try secrets.keys(sources) } } ?? .automatic
     return S3Store(
-      settings, credentials: AWSCredentials(source), options: options(store, certificates: place.certificateFile))
+      settings, credentials: awsCredentials(place.credentials, secrets),
+      options: options(store, certificates: place.certificateFile))
+  }
+
+  static func awsCredentials(_ sources: AWSKeySources?, _ secrets: SecretReader) -> AWSCredentials {
+    AWSCredentials(sources.map { sources in .configured { try secrets.keys(sources) } } ?? .automatic)
   }
 
   private static func options(_ store: StoreSettings, certificates: String?) -> HTTPClient.Options {
@@ -88,20 +91,12 @@ public enum ConfiguredRepository {
     return SFTPStore(settings, options: options(store, certificates: nil), makesRoot: makesRoot)
   }
 
-  /// - Throws: `KeyError` where the key file is missing, open to others or not a key file.
-  public static func unlocking(_ settings: RepositorySettings) throws -> Unlocking {
-    switch settings.encryption {
-    case .keyFile(let path): .keyFile(try KeyFile.read(path))
-    case .none: .unwrapped
-    }
-  }
-
   /// Removes what writers that died left in the stores' places for unfinished objects.
   public static func sweep(_ repository: Repository) throws {
     for store in repository.stores { try (store.objects as? PosixStore)?.sweep() }
   }
 
-  public static func open(_ settings: RepositorySettings, _ secrets: SecretReader) throws -> Repository {
-    try Repository.open(stores: stores(settings, secrets), unlocking: unlocking(settings))
+  public static func open(_ settings: RepositorySettings, _ credentials: Credentials) throws -> Repository {
+    try Repository.open(stores: stores(settings, credentials), unlocking: unlocking(settings, credentials))
   }
 }

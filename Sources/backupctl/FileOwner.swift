@@ -26,8 +26,7 @@ struct FileOwner {
       return owner
     }
     guard isRoot else { return nil }
-    var paths = settings.stores.compactMap(\.path)
-    if case .keyFile(let path) = settings.encryption { paths.append(path) }
+    let paths = settings.stores.compactMap(\.path) + settings.encryption.keyFiles
     return paths.lazy.compactMap { FileOwner(of: MadePaths.nearestExisting($0)) }.first { $0.user != 0 }
   }
 
@@ -67,7 +66,7 @@ struct MadePaths {
     stores = settings.stores.compactMap(\.path)
     missing = []
     for store in stores { addMissing(store) }
-    if case .keyFile(let path) = settings.encryption { addMissing(DurableFile.parent(of: path)) }
+    for path in settings.encryption.keyFiles { addMissing(DurableFile.parent(of: path)) }
   }
 
   mutating func add(_ path: String) { missing.append(path) }

@@ -16,7 +16,7 @@ struct RepositoryCommand: CommandFamily {
 
 struct RepositoryInfoCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "info", abstract: "The repository's stores, key and clusters.",
+    commandName: "info", abstract: "The repository's stores, clusters, and whom its key is wrapped for.",
     discussion: "Reads the repository itself; the daemon need not run.", example: "backupctl repository info")
 
   @OptionGroup var shared: SharedOptions
@@ -25,7 +25,8 @@ struct RepositoryInfoCommand: ParsableCommand {
     let settings = try shared.loadConfiguration().repository
     let repository = try RepositoryOpening.open(settings)
     let info = RepositoryInfo(
-      repository: repository, settings: settings, clusters: try Self.clusters(repository))
+      repository: repository, settings: settings, recipients: try RecipientInfo.all(of: repository, settings),
+      clusters: try Self.clusters(repository))
     shared.show(info.json) { info.text }
   }
 
@@ -66,11 +67,8 @@ struct RepositoryInfo: JSONConvertible {
 
   var repository: Repository
   var settings: RepositorySettings
+  var recipients: [RecipientInfo]
   var clusters: [Cluster]
-
-  private var keyFile: String? {
-    if case .keyFile(let path) = settings.encryption { path } else { nil }
-  }
 
   var json: JSONValue {
     let stores = settings.stores.map { store in
@@ -80,14 +78,15 @@ struct RepositoryInfo: JSONConvertible {
       ])
     }
     return .fields([
-      "repository": repository.id, "encryption": keyFile == nil ? "none" : "key-file", "keyFile": keyFile,
-      "keyID": repository.keys.current.id, "stores": stores, "clusters": clusters,
+      "repository": repository.id, "encryption": settings.encryption.kind,
+      "keyFile": settings.encryption.keyFiles.first, "keyID": repository.keys.current.id, "recipients": recipients,
+      "stores": stores, "clusters": clusters,
     ])
   }
 
   var text: String {
     var lines = ["repository \(repository.id)".styled(.strong)]
-    lines.append("  " + (keyFile.map { "encrypted, key file \"\($0)\"" } ?? "not encrypted"))
+    lines += recipients.map { "  \($0.text)" }
     lines += settings.stores.map { "  store \($0.id) in \($0.place)" }
     if clusters.isEmpty { lines.append("  no backups yet") }
     for cluster in clusters {

@@ -22,7 +22,7 @@ struct RepositoryCreateCommand: ParsableCommand {
 
   func run() throws {
     let settings = try shared.loadConfiguration().repository
-    let stores = ConfiguredRepository.stores(settings, RepositoryOpening.secrets, makingDirectories: true)
+    let stores = ConfiguredRepository.stores(settings, RepositoryOpening.credentials, makingDirectories: true)
     var made = MadePaths(for: settings)
     let owner = try FileOwner.forRepository(owner, settings)
     // Before a key is made: a key file beside a repository that it does not open would mislead.
@@ -31,14 +31,14 @@ struct RepositoryCreateCommand: ParsableCommand {
       let empty = stores.filter { store in !used.contains { $0.id == store.id } }
       if empty.isEmpty { throw RepositoryError.alreadyExists(first.id, location: first.objects.location) }
       let id = try Repository.add(
-        empty, to: used, unlocking: ConfiguredRepository.unlocking(settings), cancellation: Interruption.cancellation())
+        empty, to: used, unlocking: ConfiguredRepository.unlocking(settings, RepositoryOpening.credentials), cancellation: Interruption.cancellation())
       if let owner { try made.give(to: owner) }
       return reportAdded(id, settings.stores.filter { store in empty.contains { $0.id == store.id } })
     }
-    let (unlocking, key) = try Self.unlocking(settings.encryption)
-    if let key, key.isNew { made.add(key.file.path) }
+    let making = try RecipientMaking(settings.encryption, RepositoryOpening.credentials)
+    for key in making.keys where key.isNew { made.add(key.file.path) }
     let repository = try Repository.create(
-      in: stores, unlocking: unlocking, cancellation: Interruption.cancellation())
+      in: stores, unlocking: making.unlocking, cancellation: Interruption.cancellation())
     if let owner {
       try made.give(to: owner)
     } else if FileOwner.isRoot {
@@ -46,11 +46,13 @@ struct RepositoryCreateCommand: ParsableCommand {
         "the files belong to root, and a daemon that runs as another user cannot use them",
         hint: "Give them away with \"chown -R USER PATH\", or name the user with --owner next time.")
     }
-    if let owner, let key, !key.isNew, !owner.owns(key.file.path) {
-      ErrorOutput.warn(
-        "the key file does not belong to \(owner.name)", hint: "Run \"chown \(owner.name) \(key.file.path)\".")
+    if let owner {
+      for key in making.keys where !key.isNew && !owner.owns(key.file.path) {
+        ErrorOutput.warn(
+          "the key file does not belong to \(owner.name)", hint: "Run \"chown \(owner.name) \(key.file.path)\".")
+      }
     }
-    report(repository, settings, key, owner)
+    try report(repository, settings, making, owner)
   }
 
   private func reportAdded(_ repository: RepositoryID, _ stores: [StoreSettings]) {
@@ -77,28 +79,15 @@ struct RepositoryCreateCommand: ParsableCommand {
     }
   }
 
-  private struct MadeKey {
-    var file: KeyFile
-    var isNew: Bool
-  }
-
-  private static func unlocking(_ encryption: RepositorySettings.Encryption) throws -> (Unlocking, MadeKey?) {
-    guard case .keyFile(let path) = encryption else { return (.unwrapped, nil) }
-    do {
-      let file = try KeyFile.read(path)
-      return (.keyFile(file), MadeKey(file: file, isNew: false))
-    } catch KeyError.keyFileMissing {
-      let file = try KeyFile.create(path)
-      return (.keyFile(file), MadeKey(file: file, isNew: true))
-    }
-  }
-
   private func report(
-    _ repository: Repository, _ settings: RepositorySettings, _ key: MadeKey?, _ owner: FileOwner?
-  ) {
+    _ repository: Repository, _ settings: RepositorySettings, _ making: RecipientMaking, _ owner: FileOwner?
+  ) throws {
+    let key = making.keys.first
+    let recipients = try RecipientInfo.all(of: repository, settings)
     let document = JSONValue.fields([
-      "repository": repository.id, "encryption": key == nil ? "none" : "key-file", "keyFile": key?.file.path,
+      "repository": repository.id, "encryption": settings.encryption.kind, "keyFile": key?.file.path,
       "keyFileID": key?.file.id, "keyFileCreated": key.map { $0.isNew }, "owner": owner?.name,
+      "recipients": recipients.json,
       "stores": settings.stores.map {
         JSONValue.fields(["name": $0.id, "path": $0.path, "location": $0.place.description])
       },
@@ -107,21 +96,7 @@ struct RepositoryCreateCommand: ParsableCommand {
       var lines = ["created repository \(repository.id)"]
       lines += settings.stores.map { "  store \($0.id) in \($0.place)" }
       if let owner { lines.append("  owned by \(owner.name)") }
-      return (lines + [""] + Self.advice(key)).joined(separator: "\n")
+      return (lines + [""] + making.advice).joined(separator: "\n")
     }
-  }
-
-  private static func advice(_ key: MadeKey?) -> [String] {
-    guard let key else {
-      return [
-        "encryption is \"none\": whoever can read a store can read every backup in it.",
-        "Damage is still found, and what was forged without access to the stores refused.",
-      ]
-    }
-    return [
-      "\(key.isNew ? "made" : "used") key file \"\(key.file.path)\", id \(key.file.id)",
-      "Copy it now to a place that does not burn with this host: a password manager, a safe, another site.",
-      "Without it no backup in this repository can be opened, by anybody, ever. It is not in the repository.",
-    ]
   }
 }

@@ -26,7 +26,7 @@ struct RepositoryProbeCommand: ParsableCommand {
         "there is no store \"\(store)\"",
         detail: "There are \(settings.stores.map(\.id.rawValue).joined(separator: ", ")).")
     }
-    let stores = ConfiguredRepository.stores(settings, RepositoryOpening.secrets)
+    let stores = ConfiguredRepository.stores(settings, RepositoryOpening.credentials)
     let results = stores.filter { store == nil || $0.id == store }.map { entry in
       let probe = (entry.objects as? S3Store)?.probe() ?? StoreProbe.run(entry.objects)
       return ProbeDocument(store: entry.id, location: entry.objects.location, probe: probe)

@@ -47,7 +47,7 @@ struct Assembly {
       logger.warning(
         "an earlier run was interrupted", metadata: ["job": "\(run.job)", "run": "\(run.run)"])
     }
-    repository = try ConfiguredRepository.open(first.repository, SecretReader { try credentials.read($0) })
+    repository = try ConfiguredRepository.open(first.repository, credentials)
     do {
       try ConfiguredRepository.sweep(repository)
     } catch {

@@ -8,6 +8,7 @@ import Jobs
 import Logging
 import Repository
 import RepositoryAccess
+import Systemd
 
 /// Reloading, the same way for SIGHUP and `backupctl reload`.
 extension DaemonControl {
@@ -48,15 +49,15 @@ extension DaemonControl {
   /// On a lane: a disk may not answer. A store that was there before may be away for a while, one that is new must answer:
   /// what is wrong with it is found now, not by the next backup.
   private static func open(
-    _ settings: RepositorySettings, after old: RepositorySettings, _ secrets: SecretReader
+    _ settings: RepositorySettings, after old: RepositorySettings, _ credentials: Credentials
   ) async throws -> Repository {
     try await Lane(label: "reload").run { _ in
       for store in settings.stores where !old.stores.contains(store) {
         var alone = settings
         alone.stores = [store]
-        _ = try ConfiguredRepository.open(alone, secrets)
+        _ = try ConfiguredRepository.open(alone, credentials)
       }
-      return try ConfiguredRepository.open(settings, secrets)
+      return try ConfiguredRepository.open(settings, credentials)
     }
   }
 
@@ -70,11 +71,8 @@ extension DaemonControl {
       var differences = new.difference(from: old)
       if let bound = new.daemon.keepBound(of: old.daemon) { differences.append(bound) }
       let isMoved = new.repository != old.repository
-      let repository =
-        isMoved
-        ? try await Self.open(
-          new.repository, after: old.repository,
-          SecretReader { [credentials = configuration.credentials] in try credentials.read($0) }) : nil
+      let credentials = configuration.credentials
+      let repository = isMoved ? try await Self.open(new.repository, after: old.repository, credentials) : nil
       configuration.replace(with: new)
       if let repository { await recoverability.replace(with: repository) }
       await runner.apply(jobs, repository: repository)

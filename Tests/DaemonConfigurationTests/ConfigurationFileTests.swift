@@ -161,7 +161,10 @@ import Testing
     #expect(try ConfigurationReference.explain("jobs").contains("partial-interval"))
     let all = try ConfigurationReference.explain().split(separator: "\n")
     #expect(all.contains("daemon.socket: absolute path, default /run/backupd/control.sock"))
-    #expect(all.contains("repository.encryption: none or {key-file: PATH}, required"))
+    #expect(
+      all.contains(
+        "repository.encryption: none, {key-file: PATH}, {aws-kms: KEY, region: REGION}, or a list of these, required"))
+    #expect(all.contains("repository.encryption.region: region, default the region of the ARN"))
     #expect(!all.contains { $0.contains("object-lock") })
   }
 

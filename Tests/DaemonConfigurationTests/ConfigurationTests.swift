@@ -172,12 +172,16 @@ enum Sample {
         Sample.text(clusters: "  a: {connection: host=h, password: {file: /a, environment: B}}\n"),
         ["f:2:37: clusters.a.password: must name exactly one of file, credential and environment"]
       ),
-      (Sample.text(encryption: "aes"), ["f:4:15: repository.encryption: must be none or {key-file: PATH}"]),
+      (
+        Sample.text(encryption: "aes"),
+        [
+          "f:4:15: repository.encryption: must be none, {key-file: PATH}, {aws-kms: KEY, region: REGION} or a list of these"
+        ]
+      ),
       (
         Sample.text(encryption: "{passphrase: {file: /a}}"),
         [
-          "f:4:15: repository.encryption: the key \"key-file\" is missing",
-          "f:4:16: repository.encryption.passphrase: is not supported by this version",
+          "f:4:16: repository.encryption.passphrase: is not supported by this version"
         ]
       ),
       (

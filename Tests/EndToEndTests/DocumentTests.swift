@@ -77,10 +77,12 @@ import Testing
         "cluster", "backup", "target", "targetLSN", "timeline", "plannedEndLSN", "action", "files", "totalBytes",
         "warnings",
       ])
-    #expect(
-      try site.json("repository", "info").keys == [
-        "repository", "encryption", "keyFile", "keyID", "stores", "clusters",
-      ])
+    let info = try site.json("repository", "info")
+    #expect(info.keys == ["repository", "encryption", "keyFile", "keyID", "recipients", "stores", "clusters"])
+    let recipients = try #require(info["recipients"].array)
+    #expect(recipients.count == 1 && recipients[0]["kind"].text == "key-file" && recipients[0]["inUse"].bool == true)
+    #expect(recipients[0].keys == ["name", "kind", "keyFile", "keyFileID", "awsKey", "region", "inUse"])
+    #expect(recipients[0]["keyFile"].text == site.keyFile)
     #expect(try site.json("config", "check").keys == ["path", "valid", "problems"])
     #expect(try site.json("wal", "gaps") == .array([]))
     #expect(try site.json("schedule", "next", "0 3 * * *", "--count", "2").array?.count == 2)

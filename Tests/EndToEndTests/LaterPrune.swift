@@ -4,6 +4,7 @@ import DaemonConfiguration
 import Repository
 import RepositoryAccess
 import Storage
+import Systemd
 import TestSupport
 
 extension BackupSite {
@@ -11,10 +12,11 @@ extension BackupSite {
   func pruneLater(_ later: Duration) throws {
     let settings = try Configuration.load(path: configuration)
     let cluster = try ClusterID(Self.cluster)
-    let stores = ConfiguredRepository.stores(settings.repository, SecretReader { _ in Secret("") }).map {
+    let stores = ConfiguredRepository.stores(settings.repository, Credentials(environment: [:])).map {
       RepositoryStore(id: $0.id, objects: LaterStore(store: $0.objects, later: later), durability: $0.durability)
     }
-    let repository = try Repository.open(stores: stores, unlocking: ConfiguredRepository.unlocking(settings.repository))
+    let unlocking = try ConfiguredRepository.unlocking(settings.repository, Credentials(environment: [:]))
+    let repository = try Repository.open(stores: stores, unlocking: unlocking)
     let pruner = Pruner(
       repository: repository, cluster: cluster,
       options: .init(rules: settings.retentionRules(for: cluster), now: { .now() + later }))

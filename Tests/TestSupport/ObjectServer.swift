@@ -86,4 +86,46 @@ public struct ObjectServer: Sendable {
         "-c", program, endpoint, facts["key"] ?? "", facts["secret"] ?? "", name,
       ])
   }
+
+  /// Ends it for good, as a server does that loses power.
+  public func kill() throws {
+    guard let pid = facts["pid"].flatMap({ Int32($0) }) else { return }
+    _ = Glibc.kill(pid, SIGKILL)
+    try Poll.until(.seconds(10), "end of \(kind)", every: .milliseconds(20)) {
+      try !Program.run("/usr/bin/curl", ["-s", "-m", "2", "-o", "/dev/null", endpoint]).succeeded
+    }
+  }
+}
+
+extension ObjectServer {
+  /// Makes a key of moto's KMS under an alias such as `alias/backup`.
+  /// - Returns: The key's ARN.
+  public func makeKMSKey(_ alias: String, region: String) throws -> String {
+    let made = try kms("CreateKey", "{}", region: region)
+    struct Answer: Decodable {
+      struct Metadata: Decodable {
+        var arn: String
+        enum CodingKeys: String, CodingKey { case arn = "Arn" }
+      }
+      var key: Metadata
+      enum CodingKeys: String, CodingKey { case key = "KeyMetadata" }
+    }
+    let arn = try JSONDecoder().decode(Answer.self, from: Data(made.utf8)).key.arn
+    let target = arn.split(separator: "/").last ?? ""
+    _ = try kms("CreateAlias", "{\"AliasName\":\"\(alias)\",\"TargetKeyId\":\"\(target)\"}", region: region)
+    return arn
+  }
+
+  /// moto takes region and service from the signature, which it does not check.
+  private func kms(_ operation: String, _ body: String, region: String) throws -> String {
+    let signature =
+      "AWS4-HMAC-SHA256 Credential=any/20261126/\(region)/kms/aws4_request, SignedHeaders=host, Signature=00"
+    return try Program.succeed(
+      "/usr/bin/curl",
+      [
+        "-sS", "--fail-with-body", "-m", "30", "-H", "Content-Type: application/x-amz-json-1.1",
+        "-H", "X-Amz-Target: TrentService.\(operation)", "-H", "Authorization: \(signature)", "-d", body,
+        endpoint + "/",
+      ])
+  }
 }
