@@ -1,4 +1,4 @@
-public import BackupModel
+internal import BackupModel
 public import DaemonConfiguration
 public import Repository
 internal import Storage
@@ -85,9 +85,11 @@ public enum ConfiguredRepository {
   private static func sftp(
     _ place: SFTPPlace, _ store: StoreSettings, _ secrets: SecretReader, makesRoot: Bool
   ) -> SFTPStore {
+    var passphrase: (@Sendable () throws -> Secret)?
+    if let source = place.passphrase { passphrase = { try secrets.read(source) } }
     let settings = SFTPSettings(
       host: place.host, port: place.port, user: place.user, path: place.path, knownHostsFile: place.knownHostsFile,
-      privateKeyFile: place.keyFile, passphrase: place.passphrase.map { source in { try secrets.read(source) } })
+      privateKeyFile: place.keyFile, passphrase: passphrase)
     return SFTPStore(settings, options: options(store, certificates: nil), makesRoot: makesRoot)
   }
 

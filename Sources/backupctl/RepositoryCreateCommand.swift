@@ -31,7 +31,8 @@ struct RepositoryCreateCommand: ParsableCommand {
       let empty = stores.filter { store in !used.contains { $0.id == store.id } }
       if empty.isEmpty { throw RepositoryError.alreadyExists(first.id, location: first.objects.location) }
       let id = try Repository.add(
-        empty, to: used, unlocking: ConfiguredRepository.unlocking(settings, RepositoryOpening.credentials), cancellation: Interruption.cancellation())
+        empty, to: used, unlocking: ConfiguredRepository.unlocking(settings, RepositoryOpening.credentials),
+        cancellation: Interruption.cancellation())
       if let owner { try made.give(to: owner) }
       return reportAdded(id, settings.stores.filter { store in empty.contains { $0.id == store.id } })
     }

@@ -54,7 +54,7 @@ import Transfer
     try ObjectServer.run(.moto) { kms in
       let arns = try [Self.east, Self.west].map { try kms.makeKMSKey($0.key, region: $0.region) }
       try TemporaryDirectory.run { directory in
-        let stores = RepositoryFixture.named([PosixStore(root: directory + "/store")])
+        let stores = RepositoryFixture.named([PosixStore(root: directory + "/store", makesRoot: true)])
         let recipients = [Self.east, Self.west].map { KeyRecipient.awsKMS(Self.key($0, kms.endpoint)) }
         let repository = try Repository.create(
           in: stores, unlocking: Unlocking(recipients), cancellation: Cancellation())
@@ -150,7 +150,7 @@ import Transfer
   func creation() throws {
     try withRepository { fixture in
       func create(_ recipients: KeyRecipient...) throws {
-        let store = PosixStore(root: fixture.directory + "/another")
+        let store = PosixStore(root: fixture.directory + "/another", makesRoot: true)
         _ = try Repository.create(
           in: RepositoryFixture.named([store]), unlocking: Unlocking(recipients), cancellation: Cancellation())
       }

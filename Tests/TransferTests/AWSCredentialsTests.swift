@@ -74,9 +74,12 @@ import Testing
 
   @Test("ends by success, by an error that lasts, by time and by cancellation")
   func ends() throws {
+    func again(_: any Error) -> RetrySchedule.Advice { .again(after: nil) }
+    func giveUp(_: any Error) -> RetrySchedule.Advice { .giveUp }
+    func later(_: any Error) -> RetrySchedule.Advice { .again(after: .seconds(3600)) }
     let schedule = RetrySchedule(total: .milliseconds(300), first: .milliseconds(1), longest: .milliseconds(5))
     var attempts = 0
-    let answer = try schedule.run(Cancellation(), advice: { _ in .again(after: nil) }) { attempt in
+    let answer = try schedule.run(Cancellation(), advice: again) { attempt in
       attempts += 1
       if attempt < 4 { throw Transient() }
       return attempt
@@ -84,7 +87,7 @@ import Testing
     #expect(answer == 4 && attempts == 5)
     attempts = 0
     #expect(throws: Transient.self) {
-      try schedule.run(Cancellation(), advice: { _ in .giveUp }) { _ in
+      try schedule.run(Cancellation(), advice: giveUp) { _ in
         attempts += 1
         throw Transient()
       }
@@ -92,11 +95,11 @@ import Testing
     #expect(attempts == 1)
     // What it waits for can take longer than there is time: then it is not waited for.
     #expect(throws: Transient.self) {
-      try schedule.run(Cancellation(), advice: { _ in .again(after: .seconds(3600)) }) { _ in throw Transient() }
+      try schedule.run(Cancellation(), advice: later) { _ in throw Transient() }
     }
     let cancellation = Cancellation()
     #expect(throws: CancellationError.self) {
-      try schedule.run(cancellation, advice: { _ in .again(after: nil) }) { _ in
+      try schedule.run(cancellation, advice: again) { _ in
         cancellation.cancel()
         throw Transient()
       }
