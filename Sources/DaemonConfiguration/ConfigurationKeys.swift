@@ -117,8 +117,8 @@ enum StoreKeys {
     "The directory of another host that holds it: see `repository.stores.<store>.sftp`. Whether what is there outlives a power loss is that host's affair: keep another store beside it."
   )
   static let durability = Key(
-    "durability", .choice() as ValueType<StoreDurability>, .standard("required"),
-    "`required`: a backup is not done before it is in this store. `eventual`: it follows as soon as it can, and how far it lags is told. `on-copy`: only jobs of kind `copy` fill it."
+    "durability", .choice(refused: ["on-copy"]) as ValueType<StoreDurability>, .standard("required"),
+    "`required`: a backup is not done before it is in this store. `eventual`: it follows as soon as it can, and how far it lags is told."
   )
   static let keep = Key(
     "keep", .retention, .optional,

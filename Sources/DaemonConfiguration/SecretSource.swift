@@ -70,10 +70,10 @@ extension Configuration {
     let passwords = clusters.compactMap { cluster in
       cluster.password.map { ("clusters.\(cluster.id).password", $0, "write the password into it, with mode 0640") }
     }
-    return (passwords + encryptionSecrets).compactMap(Self.problem)
+    return (passwords + encryptionSecrets + repository.stores.flatMap(\.secrets)).compactMap(Self.problem)
   }
 
-  private typealias NamedSecret = (key: String, source: SecretSource, advice: String)
+  typealias NamedSecret = (key: String, source: SecretSource, advice: String)
 
   private var encryptionSecrets: [NamedSecret] {
     repository.encryption.recipients.flatMap { recipient -> [NamedSecret] in

@@ -1,10 +1,7 @@
 public import BackupModel
 
 /// When a backup counts as done with regard to one store.
-public enum StoreDurability: String, Sendable, Hashable, CaseIterable {
-  case required, eventual
-  case onCopy = "on-copy"
-}
+public enum StoreDurability: String, Sendable, Hashable, CaseIterable { case required, eventual }
 
 /// One of `repository.stores`.
 public struct StoreSettings: Sendable, Hashable {
@@ -15,6 +12,27 @@ public struct StoreSettings: Sendable, Hashable {
   public var keep: RetentionPolicy?
   /// Bytes a second that go there and come from there; nil: as many as the line takes.
   public var bandwidth: ByteCount?
+
+  /// The secrets it names.
+  var secrets: [Configuration.NamedSecret] {
+    let key = "repository.stores.\(id)"
+    func named(_ name: String, _ source: SecretSource) -> Configuration.NamedSecret {
+      ("\(key).\(name)", source, "write the secret into it, with mode 0640")
+    }
+    switch place {
+    case .directory: return []
+    case .s3(let place):
+      guard let keys = place.credentials else { return [] }
+      let token = keys.sessionToken.map { [named("s3.credentials.session-token", $0)] } ?? []
+      return [
+        named("s3.credentials.access-key", keys.accessKey), named("s3.credentials.secret-key", keys.secretKey),
+      ] + token
+    case .gcs(let place):
+      guard case .serviceAccount(let source) = place.credentials else { return [] }
+      return [named("gcs.credentials", source)]
+    case .sftp(let place): return place.passphrase.map { [named("sftp.passphrase", $0)] } ?? []
+    }
+  }
 
   /// The directory of a store that is one.
   public var path: String? {

@@ -9,8 +9,6 @@ public enum Durability: String, Sendable, Hashable, Codable {
   case required
   /// Filled from the others as soon as it can be.
   case eventual
-  /// Filled by copy jobs alone; read only where it is named.
-  case onCopy
 }
 
 /// A store under its configured name.
@@ -64,19 +62,10 @@ public struct KeyRing: Sendable {
 public struct Repository: Sendable {
   public let id: RepositoryID
   public let keys: KeyRing
-  /// In the order of the configuration: reads ask the first that answers. Without those that only copy jobs fill.
+  /// In the order of the configuration: reads ask the first that answers.
   public let stores: [RepositoryStore]
-  /// Filled by copy jobs alone.
-  public let archives: [RepositoryStore]
   /// What is not in all of these is not done.
   public var required: [RepositoryStore] { stores.filter { $0.durability == .required } }
-
-  init(id: RepositoryID, keys: KeyRing, stores all: [RepositoryStore]) {
-    self.id = id
-    self.keys = keys
-    stores = all.filter { $0.durability != .onCopy }
-    archives = all.filter { $0.durability == .onCopy }
-  }
 
   /// The root document: `repository.json`.
   struct Root: Codable, Equatable {
@@ -173,7 +162,7 @@ public struct Repository: Sendable {
 
   /// What it is without some of its stores.
   public func without(_ stores: Set<StoreID>) -> Repository {
-    Repository(id: id, keys: keys, stores: (self.stores + archives).filter { !stores.contains($0.id) })
+    Repository(id: id, keys: keys, stores: self.stores.filter { !stores.contains($0.id) })
   }
 
   /// Read before the rest: another version may have any form.

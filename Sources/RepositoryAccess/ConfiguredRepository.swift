@@ -44,7 +44,6 @@ public enum ConfiguredRepository {
     switch durability {
     case .required: .required
     case .eventual: .eventual
-    case .onCopy: .onCopy
     }
   }
 

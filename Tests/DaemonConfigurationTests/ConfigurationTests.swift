@@ -189,6 +189,12 @@ enum Sample {
         ["f:6:17: repository.stores.cloud.s3: the key \"region\" is missing"]
       ),
       (
+        Sample.text(stores: "    a: {path: /a, durability: on-copy}\n"),
+        [
+          "f:6:31: repository.stores.a.durability: \"on-copy\" is not supported by this version; use required or eventual"
+        ]
+      ),
+      (
         Sample.text(stores: "    a: {path: /a, durability: eventual}\n"),
         [
           "f:6:15: repository.stores.a.path: is not required, and no other store is; a backup must be in some store before it counts"
