@@ -55,7 +55,8 @@ public struct BackupCatalog: Sendable {
         damaged.append(Damage(backup: id, cluster: lineage.cluster, report: ErrorReport(error)))
       }
     }
-    return (backups.sorted { $0.sequence < $1.sequence }, damaged.sorted { $0.backup < $1.backup })
+    // Made while a store was away, two may have one number.
+    return (backups.sorted { ($0.sequence, $0.id) < ($1.sequence, $1.id) }, damaged.sorted { $0.backup < $1.backup })
   }
 
   /// The newest backup id of a lineage and the highest sequence number, both nil where there is none.

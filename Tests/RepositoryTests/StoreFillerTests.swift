@@ -2,6 +2,7 @@ import BackupModel
 import BlockingWork
 import Foundation
 import Storage
+import Synchronization
 import Testing
 
 @testable import Repository
@@ -81,6 +82,44 @@ import Testing
       #expect(throws: RepositoryError.self) { try fill(fixture) }
       #expect(try fixture.stores[1].size(of: pack) == nil)
       #expect(try fixture.files(1, below: fixture.lineage.prefix + "/backups").isEmpty)
+    }
+  }
+
+  @Test("gets what is whole although another backup is not") func partly() throws {
+    try Self.run { fixture in
+      var generator = SystemRandomNumberGenerator()
+      let taken = PrunedSeries(fixture)
+      try taken.take(1, using: &generator)
+      let old = Set(try fixture.files(0, below: fixture.lineage.packsPrefix))
+      try taken.take(1, using: &generator)
+      let new = try #require(try fixture.files(0, below: fixture.lineage.packsPrefix).first { !old.contains($0) })
+      try FileManager.default.removeItem(atPath: "\(fixture.directory)/store0/\(fixture.lineage.packsPrefix)/\(new)")
+      #expect(throws: StorageError.self) { try fill(fixture) }
+      let first = fixture.lineage.manifest(taken.taken[0].backup).lastComponent
+      #expect(try fixture.files(1, below: fixture.lineage.backupsPrefix) == [first])
+    }
+  }
+
+  @Test("gets no manifest while a prune goes on, and holds one up while it gets them") func pruned() throws {
+    try Self.run { fixture in
+      var generator = SystemRandomNumberGenerator()
+      let taken = PrunedSeries(fixture)
+      try taken.take(1, using: &generator)
+      let prune = try Lease(.prune, fixture.repository, fixture.lineage, cancellation: Cancellation())
+      try fill(fixture)
+      #expect(try fixture.files(1, below: fixture.lineage.backupsPrefix).isEmpty)
+      prune.release()
+      let seen = Mutex(false)
+      fixture.stores[1].faults.withLock {
+        $0.beforePut = { _ in
+          let live = try Lease.list(fixture.repository, fixture.lineage, at: .now()).live
+          if live.contains(where: { $0.purpose == .backup }) { seen.withLock { $0 = true } }
+        }
+      }
+      try fill(fixture)
+      #expect(seen.withLock { $0 })
+      #expect(try fixture.files(1, below: fixture.lineage.backupsPrefix).count == 1)
+      #expect(try Lease.list(fixture.repository, fixture.lineage, at: .now()).live.isEmpty)
     }
   }
 

@@ -59,7 +59,12 @@ import Transfer
       }
       let wrong = TestBucket.store("real", on: server, secret: "wrong-secret-marked")
       #expect(report(wrong).contains("access key") && !report(wrong).contains("wrong-secret-marked"))
-      #expect(report(TestBucket.store("unreal", on: server)).contains("NoSuchBucket"))
+      let unreal = TestBucket.store("unreal", on: server)
+      #expect(report(unreal).contains("NoSuchBucket"))
+      // It must not pass for a store that lacks an object.
+      let name = try #require(ObjectName("a/b"))
+      #expect { try unreal.size(of: name) } throws: { ErrorReport($0).description.contains("NoSuchBucket") }
+      #expect { try unreal.readAll(name) } throws: { ($0 as? StorageError)?.isMissing == false }
       let away = S3Store(
         S3Settings(bucket: "b", region: "us-east-1", endpoint: "http://127.0.0.1:1"),
         credentials: AWSCredentials(.configured { AWSKeys(accessKey: "a", secretKey: "b") }, environment: [:]),

@@ -61,8 +61,8 @@ import Transfer
 
   @Test("encode everything but unreserved characters")
   func encoding() {
-    #expect(SignatureV4.encoded("a b/c~é+") == "a%20b%2Fc~%C3%A9%2B")
-    #expect(SignatureV4.encoded("a/b", slash: true) == "a/b")
+    #expect(PercentEncoding.encoded("a b/c~é+") == "a%20b%2Fc~%C3%A9%2B")
+    #expect(PercentEncoding.encoded("a/b", slash: true) == "a/b")
   }
 
   @Test("never show a secret")

@@ -13,6 +13,8 @@ struct FillPlan {
     var written: Timestamp?
     /// Nil for small documents.
     var kind: ObjectKind?
+    /// Of a manifest: what it refers to and this store lacks.
+    var needs: Set<ObjectName> = []
   }
 
   /// Words on backups and lineages; before everything else, since a deleted backup must not come back as another.
@@ -24,7 +26,9 @@ struct FillPlan {
 
   var all: [Object] { documents + contents + manifests }
 
-  private let lineage: Lineage
+  /// Why a backup is left out: no store has all of it.
+  private(set) var failure: StorageError?
+  let lineage: Lineage
   private let sources: Repository
   private let target: RepositoryStore
 
@@ -41,7 +45,7 @@ struct FillPlan {
     self.target = target
     for prefix in [
       lineage.acceptancesPrefix, lineage.tombstonesPrefix, lineage.claimsPrefix, lineage.gapsPrefix,
-    ] { documents += try missing(below: prefix, kind: nil) }
+    ] { documents += try compare(below: prefix, kind: nil).missing }
     let wanted = try wantedBackups(rules, now)
     try addBackups(wanted, youngest)
     if let oldest = wanted.filter({ $0.kind == .physical }).map(\.startLSN).min() {
@@ -61,25 +65,25 @@ struct FillPlan {
     let listed = Set(try target.objects.list(below: lineage.backupsPrefix).objects.map(\.name))
     let lacking = wanted.filter { !listed.contains(lineage.manifest($0.id)) }
     if lacking.isEmpty { return }
-    var missingPacks: [ObjectName: Object] = [:]
-    var held: Set<ObjectName> = []
-    for (prefix, kind) in [(lineage.packsPrefix, ObjectKind.pack), (lineage.metadataPrefix, .metadata)] {
-      for object in try missing(below: prefix, kind: kind) { missingPacks[object.name] = object }
-      held.formUnion(try target.objects.list(below: prefix).objects.map(\.name))
-    }
+    let packs = try compare(below: lineage.packsPrefix, kind: .pack)
+    let metadata = try compare(below: lineage.metadataPrefix, kind: .metadata)
+    let held = packs.held.union(metadata.held)
+    let missing = Dictionary(
+      (packs.missing + metadata.missing).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     var needed: Set<ObjectName> = []
     for backup in lacking where backup.finished <= youngest {
       let names = try references(of: backup.id).subtracting(held)
-      let objects = names.compactMap { missingPacks[$0] }
-      guard objects.count == names.count else {
-        throw StorageError.missing(names.first { missingPacks[$0] == nil }!, in: sources.stores[0].objects.location)
+      if let nowhere = names.first(where: { missing[$0] == nil }) {
+        failure = failure ?? .missing(nowhere, in: sources.stores[0].objects.location)
+        continue
       }
-      if objects.contains(where: { ($0.written ?? youngest) > youngest }) { continue }
+      if names.contains(where: { (missing[$0]?.written ?? youngest) > youngest }) { continue }
       needed.formUnion(names)
       manifests.append(
-        Object(name: lineage.manifest(backup.id), size: 0, written: backup.finished, kind: .manifest))
+        Object(
+          name: lineage.manifest(backup.id), size: 0, written: backup.finished, kind: .manifest, needs: names))
     }
-    contents += needed.compactMap { missingPacks[$0] }.sorted { $0.name < $1.name }
+    contents += needed.sorted().compactMap { missing[$0] }
   }
 
   private func references(of backup: BackupID) throws -> Set<ObjectName> {
@@ -94,11 +98,11 @@ struct FillPlan {
     let before = contents.count
     let catalog = try WALCatalog(sources, lineage)
     let size = catalog.segmentSize
-    contents += try missing(below: lineage.walPrefix, kind: .timelineHistory)
+    contents += try compare(below: lineage.walPrefix, kind: .timelineHistory).missing
     for timeline in catalog.timelines {
       let folder = lineage.walPrefix + "/" + timeline.fileText
-      let held = Set(try target.objects.list(below: folder).objects.map(\.name))
-      for object in try missing(below: folder, kind: .walSegment) {
+      let (missing, held) = try compare(below: folder, kind: .walSegment)
+      for object in missing {
         guard let segment = try? WALSegment(name: object.name.lastComponent, size: size) else { continue }
         if segment.end(size: size) > oldest { contents.append(object) }
       }
@@ -106,24 +110,27 @@ struct FillPlan {
       for piece in catalog.pieces[timeline] ?? [] where piece.full.isEmpty && !piece.slices.isEmpty {
         let name = lineage.walSegment(piece.segment, size: size)
         guard piece.segment.end(size: size) > oldest, !held.contains(name) else { continue }
-        let slices = try missing(below: lineage.walSlicesPrefix(piece.segment, size: size), kind: .walSlice)
+        let slices = try compare(
+          below: lineage.walSlicesPrefix(piece.segment, size: size), kind: .walSlice
+        ).missing
         contents += slices.filter { WALSlice(component: $0.name.lastComponent) != nil }
       }
     }
     contents[before...] = ArraySlice(contents[before...].filter { ($0.written ?? youngest) <= youngest })
   }
 
-  /// What some other store lists directly below a prefix and this one does not, in order.
-  private func missing(below prefix: String, kind: ObjectKind?) throws -> [Object] {
+  /// What some other store lists directly below a prefix and this one does not, in order; and what this one does.
+  private func compare(
+    below prefix: String, kind: ObjectKind?
+  ) throws -> (missing: [Object], held: Set<ObjectName>) {
     var found: [ObjectName: Object] = [:]
     for (_, listing) in try sources.listings(below: prefix) {
       for object in listing.objects where found[object.name] == nil {
         found[object.name] = Object(name: object.name, size: object.size, written: object.modified, kind: kind)
       }
     }
-    if found.isEmpty { return [] }
-    for object in try target.objects.list(below: prefix).objects { found[object.name] = nil }
-    return found.values.sorted { $0.name < $1.name }
+    let held = Set(try target.objects.list(below: prefix).objects.map(\.name))
+    return (found.values.filter { !held.contains($0.name) }.sorted { $0.name < $1.name }, held)
   }
 }
 

@@ -50,11 +50,36 @@ public struct StoreFiller: Sendable {
     try checkRoot()
     let plans = try plan()
     let progress = Progress(plans.flatMap(\.all), observe)
+    var failure: (any Error)?
+    // What one lineage lacks everywhere holds up no other.
     for plan in plans {
-      try copy(plan.documents, progress, cancellation)
-      try copy(plan.contents, progress, cancellation)
-      try copy(plan.manifests, progress, cancellation)
+      do {
+        try fill(plan, progress, cancellation)
+      } catch let error where error is StorageError || error is RepositoryError {
+        failure = failure ?? error
+      }
     }
+    if let failure { throw failure }
+  }
+
+  private func fill(_ plan: FillPlan, _ progress: Progress, _ cancellation: Cancellation) throws {
+    if plan.manifests.isEmpty { return try copy(plan, progress, cancellation) }
+    // A manifest leans on what the store holds already: no prune may take that away meanwhile. Each of the two takes its
+    // lease first and looks for the other's then, so one of them sees it and waits.
+    let lease = try Lease(.backup, repository, plan.lineage, cancellation: cancellation)
+    defer { lease.release() }
+    let live = try Lease.list(repository, plan.lineage, at: now()).live
+    if live.contains(where: { $0.purpose == .prune }) { return }
+    try copy(makePlan(plan.lineage), progress, cancellation)
+    try lease.check()
+  }
+
+  private func copy(_ plan: FillPlan, _ progress: Progress, _ cancellation: Cancellation) throws {
+    var lost = try copy(plan.documents, progress, cancellation)
+    lost.merge(try copy(plan.contents, progress, cancellation)) { $1 }
+    let whole = plan.manifests.filter { $0.needs.isDisjoint(with: lost.keys) }
+    lost.merge(try copy(whole, progress, cancellation)) { $1 }
+    if let error = plan.failure ?? lost.min(by: { $0.key < $1.key })?.value { throw error }
   }
 
   /// What is missing now.
@@ -68,48 +93,57 @@ public struct StoreFiller: Sendable {
   }
 
   private func plan() throws -> [FillPlan] {
-    let now = now()
-    let youngest = target.durability == .required ? now - Self.courtesy : now + .seconds(86400)
-    return try sources.clusters().flatMap { cluster in
-      try sources.lineages(of: cluster).map { lineage in
-        try FillPlan(
-          lineage, from: sources, to: target, rules: rules[cluster], youngest: youngest, now: now)
-      }
-    }
+    try sources.clusters().flatMap { cluster in try sources.lineages(of: cluster).map { try makePlan($0) } }
   }
 
-  private func copy(_ objects: [FillPlan.Object], _ progress: Progress, _ cancellation: Cancellation) throws {
-    if objects.isEmpty { return }
+  private func makePlan(_ lineage: Lineage) throws -> FillPlan {
+    let now = now()
+    let youngest = target.durability == .required ? now - Self.courtesy : now + .seconds(86400)
+    return try FillPlan(
+      lineage, from: sources, to: target, rules: rules[lineage.cluster], youngest: youngest, now: now)
+  }
+
+  /// - Returns: What no other store has whole, and why.
+  /// - Throws: `StorageError` where the store does not take it, `CancellationError`.
+  private func copy(
+    _ objects: [FillPlan.Object], _ progress: Progress, _ cancellation: Cancellation
+  ) throws -> [ObjectName: any Error] {
+    if objects.isEmpty { return [:] }
     let next = Atomic<Int>(0)
+    let lost = Mutex<[ObjectName: any Error]>([:])
     let work: @Sendable () throws -> Void = {
       while true {
         let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
         guard index < objects.count else { return }
         try cancellation.check()
-        try copy(objects[index], cancellation)
-        progress.done(objects[index])
+        let object = objects[index]
+        let bytes: [UInt8]
+        do {
+          bytes = try read(object)
+        } catch let error as StorageError where error.isMissing && [nil, .manifest].contains(object.kind) {
+          // A prune took it meanwhile.
+          continue
+        } catch let error where error is StorageError || error is RepositoryError {
+          lost.withLock { $0[object.name] = error }
+          continue
+        }
+        try bytes.withUnsafeBytes {
+          try StoreWriter.put(object.name, $0, in: target, cancellation: cancellation)
+        }
+        progress.done(object)
       }
     }
     let bodies = Array(repeating: work, count: min(Self.lanes, objects.count))
     try runTogether(cancellation, label: "fill.\(target.id)", bodies)
+    return lost.withLock { $0 }
   }
 
   /// From the first store that has it whole.
-  private func copy(_ object: FillPlan.Object, _ cancellation: Cancellation) throws {
-    do {
-      let bytes = try sources.firstAnswer(for: object.name) { store in
-        let bytes = try store.objects.readAll(object.name)
-        if let kind = object.kind { try Self.check(bytes, kind, object.name, in: store, keys: repository.keys) }
-        return bytes
-      }
-      try bytes.withUnsafeBytes {
-        try StoreWriter.put(object.name, $0, in: target, cancellation: cancellation)
-      }
-    } catch let error as StorageError where error.isMissing {
-      // A prune took it meanwhile; what refers to it is gone too, or the next plan says what is wrong.
-      if object.kind == .manifest { return }
-      if object.kind == nil { return }
-      throw error
+  private func read(_ object: FillPlan.Object) throws -> [UInt8] {
+    try sources.firstAnswer(for: object.name) { store in
+      let bytes = try store.objects.readAll(object.name)
+      if let kind = object.kind { try Self.check(bytes, kind, object.name, in: store, keys: repository.keys) }
+      return bytes
     }
   }
 
@@ -141,8 +175,9 @@ public struct StoreFiller: Sendable {
 
     func done(_ object: FillPlan.Object) {
       let lag = left.withLock { lag -> StoreLag in
-        lag.objects -= 1
-        lag.bytes -= object.size
+        // What came since it was counted is counted the next time.
+        lag.objects = max(0, lag.objects - 1)
+        lag.bytes = max(0, lag.bytes - object.size)
         if lag.objects == 0 { lag.since = nil }
         return lag
       }

@@ -19,11 +19,21 @@ struct Claims {
 
   /// By name alone: a claim that cannot be read keeps all the same.
   init(_ repository: Repository, _ lineage: Lineage) throws {
-    for (_, listing) in try repository.listings(below: lineage.claimsPrefix) {
-      for object in listing.objects {
+    for store in repository.stores {
+      for object in try Self.claims(store, lineage) {
         guard let (backup, job) = Self.parse(object.name.lastComponent) else { continue }
         jobs[backup, default: []].insert(job)
       }
+    }
+  }
+
+  /// Of a store that lags nobody waits; of a required one a claim that is not seen would let a backup go.
+  private static func claims(_ store: RepositoryStore, _ lineage: Lineage) throws -> [Listing.Object] {
+    do {
+      return try store.objects.list(below: lineage.claimsPrefix).objects
+    } catch let error as StorageError {
+      if store.durability == .required { throw error }
+      return []
     }
   }
 

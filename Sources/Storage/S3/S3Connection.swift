@@ -51,8 +51,10 @@ final class S3Connection: Sendable {
           again()
         }
         let response = try once(call, cancellation)
-        if response.isSuccess || call.accepted.contains(response.status) { return response }
-        throw S3Error(response, bucket: settings.bucket)
+        if response.isSuccess { return response }
+        let error = S3Error(response, bucket: settings.bucket)
+        if call.accepted.contains(response.status), !error.isBucketMissing { return response }
+        throw error
       }
     }
   }
@@ -65,7 +67,7 @@ final class S3Connection: Sendable {
     var headers = try signer.sign(request, with: credentials.keys(cancellation), at: .now())
     // libcurl would name a form's type.
     if call.method == .put || call.method == .post { headers.append(("Content-Type", "application/octet-stream")) }
-    let query = SignatureV4.query(call.query)
+    let query = PercentEncoding.query(call.query)
     let url = "\(scheme)://\(host)\(path)" + (query.isEmpty ? "" : "?" + query)
     return try client.send(
       HTTPRequest(call.method, url, headers: headers), body: call.body.map { [$0] } ?? [], into: call.sink,
@@ -99,6 +101,9 @@ struct S3Error: RemoteError {
     code = root.child("Code")?.text
     message = root.child("Message")?.text
   }
+
+  /// The bucket, and not the object, is not there.
+  var isBucketMissing: Bool { code == "NoSuchBucket" }
 
   /// - SeeAlso: AWS, "Amazon S3 error responses".
   var isTransient: Bool {

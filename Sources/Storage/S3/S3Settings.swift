@@ -45,7 +45,7 @@ public struct S3Settings: Sendable {
 
   /// The encoded path of an object; of the bucket for an empty key.
   func path(_ key: String) -> String {
-    let encoded = SignatureV4.encoded(key, slash: true)
-    return isPathStyle ? "/\(SignatureV4.encoded(bucket))" + (key.isEmpty ? "" : "/" + encoded) : "/" + encoded
+    let encoded = PercentEncoding.encoded(key, slash: true)
+    return isPathStyle ? "/\(PercentEncoding.encoded(bucket))" + (key.isEmpty ? "" : "/" + encoded) : "/" + encoded
   }
 }

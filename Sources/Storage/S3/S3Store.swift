@@ -123,7 +123,15 @@ public final class S3Store: ObjectStore, HTTPStore {
   private func head(_ name: ObjectName) throws -> HTTPResponse? {
     let call = S3Connection.Call(method: .head, key: key(name.text), accepted: [404])
     let response = try send(call)
-    return response.status == 404 ? nil : response
+    if response.status != 404 { return response }
+    // Without a body it does not say whether the bucket is there, and one that is gone is no store without objects.
+    var byte: UInt8 = 0
+    return try withUnsafeMutableBytes(of: &byte) { byte in
+      let look = S3Connection.Call(
+        method: .get, key: call.key, headers: [("Range", "bytes=0-0")], sink: .memory(byte), accepted: [404, 416])
+      // Somebody may have put it meanwhile.
+      return try send(look).status == 404 ? nil : try send(call)
+    }
   }
 
   public func size(of name: ObjectName) throws -> Int64? {

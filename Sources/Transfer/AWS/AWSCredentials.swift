@@ -109,7 +109,7 @@ struct InstanceMetadata {
       throw AWSCredentialError.none(reason: "The instance has no role.")
     }
     let answer = try text(
-      HTTPRequest(.get, roles + SignatureV4.encoded(String(name)), headers: headers), cancellation)
+      HTTPRequest(.get, roles + PercentEncoding.encoded(String(name)), headers: headers), cancellation)
     guard let found = try? JSONDecoder().decode(Answer.self, from: Data(answer.utf8)) else {
       throw AWSCredentialError.none(reason: "The instance metadata service did not answer with keys.")
     }

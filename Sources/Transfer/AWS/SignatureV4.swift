@@ -69,7 +69,7 @@ public struct SignatureV4: Sendable {
       .map { (name: $0.name.lowercased(), value: Self.trimmed($0.value)) }.sorted { $0.name < $1.name }
     let names = signed.map(\.name).joined(separator: ";")
     let canonical = [
-      request.method.rawValue, request.path, Self.query(request.query),
+      request.method.rawValue, request.path, PercentEncoding.query(request.query),
       signed.map { "\($0.name):\($0.value)\n" }.joined(), names, request.payloadHash,
     ].joined(separator: "\n")
     let scope = "\(date.prefix(8))/\(region)/\(service)/aws4_request"
@@ -82,14 +82,6 @@ public struct SignatureV4: Sendable {
     let credential = "Credential=\(keys.accessKey)/\(scope), SignedHeaders=\(names), Signature=\(signature)"
     headers.append(("Authorization", "AWS4-HMAC-SHA256 \(credential)"))
     return headers
-  }
-
-  /// The query of a URL in the order that is signed.
-  public static func query(_ query: [(name: String, value: String)]) -> String { PercentEncoding.query(query) }
-
-  /// A part of a URL as it is signed.
-  public static func encoded(_ text: String, slash: Bool = false) -> String {
-    PercentEncoding.encoded(text, slash: slash)
   }
 
   private static func trimmed(_ value: String) -> String {
