@@ -40,6 +40,7 @@ bench: setup release ## backups and restores against other tools; SIZE=100 ROUND
 	Benchmarks/bench.sh --size $(SIZE) --rounds $(ROUNDS) --history $(HISTORY) --postgres 18 \
 	  --only full,second,restore --peers basebackup
 	Benchmarks/wal.sh --rounds $(ROUNDS)
+	Benchmarks/s3.sh --rounds $(ROUNDS)
 	Benchmarks/commit.sh --rounds $(ROUNDS)
 
 soak: setup ## the long tests at full size

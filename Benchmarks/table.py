@@ -87,6 +87,8 @@ GOALS = {
     "second": [("ours", "pgbackrest", {"wall": 0.15, "CPU": 0.2, "bytes": 0.08})],
     "restore-first": [("ours", "pgbackrest", {"wall": 0.8}), ("ours", "untar", {"wall": 1.15})],
     "restore-later": [("ours", "pgbackrest", {"wall": 0.8}), ("ours", "untar", {"wall": 1.15})],
+    "s3-backup": [("ours", "pgbackrest", {"wall": 0.8}), ("ours", "rclone", {"wall": 1.2})],
+    "s3-restore": [("ours", "pgbackrest", {"wall": 0.8}), ("ours", "rclone", {"wall": 1.2})],
 }
 
 
