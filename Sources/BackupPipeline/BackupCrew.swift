@@ -53,9 +53,7 @@ struct BackupCrew {
         if isLast { try writer.finishPages() }
       }
     }
-    for store in writer.repository.required.indices {
-      bodies.append { try writer.runSender(store) }
-    }
+    bodies += writer.senders
     try runTogether(cancellation, label: "backup", share: share, bodies)
     try cancellation.check()
     guard let value = result.withLock({ $0 }) else { throw CancellationError() }

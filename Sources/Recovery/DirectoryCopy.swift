@@ -20,7 +20,7 @@ final class DirectoryCopy: Sendable {
   private let workers: Int
   private let totalBytes: Int64
   private let observe: @Sendable (RunProgress) -> Void
-  private let check: PackCheck
+  private let packs: PackHeaders
   private let rooms = StretchRooms()
   private let doneBytes = Atomic<Int64>(0)
   /// Entries kept for later: the control file.
@@ -32,10 +32,11 @@ final class DirectoryCopy: Sendable {
   ) {
     self.repository = repository
     self.plan = plan
-    check = PackCheck(repository, plan.lineage)
+    packs = PackHeaders(repository, plan.lineage)
     self.layout = layout
     self.ownership = ownership
-    self.workers = max(1, workers)
+    // What waits for a server takes no processor.
+    self.workers = max(1, workers, repository.stores.first?.objects.parallelism ?? 1)
     self.totalBytes = totalBytes
     self.observe = observe
   }
@@ -57,7 +58,7 @@ final class DirectoryCopy: Sendable {
   }
 
   private func work(_ cancellation: Cancellation, _ tasks: BoundedRing<PackTask>) throws {
-    let writer = try FileWriter(repository, plan.lineage, plan.backup, check, rooms)
+    let writer = try FileWriter(repository, plan.lineage, plan.backup, packs, rooms)
     while let task = try tasks.pop() {
       try writer.run(task) { count in
         try cancellation.check()
@@ -160,7 +161,7 @@ final class DirectoryCopy: Sendable {
     let reader = try BackupReader(repository, plan.lineage, plan.backup)
     var batch = PackBatch()
     _ = batch.add(file, try reader.pageMap(of: entry), from: 0)
-    let writer = try FileWriter(repository, plan.lineage, plan.backup, check, rooms)
+    let writer = try FileWriter(repository, plan.lineage, plan.backup, packs, rooms)
     try batch.drain { task in
       try writer.run(task) { doneBytes.add(Int64($0), ordering: .relaxed) }
     }

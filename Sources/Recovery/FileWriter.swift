@@ -2,7 +2,6 @@ internal import BackupModel
 internal import CLinux
 internal import DurableFiles
 internal import Repository
-import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -31,23 +30,23 @@ final class FileWriter {
   }
   private static let writingStep = 16 << 20
   private let reader: PackReader
-  private let check: PackCheck
+  private let packs: PackHeaders
   private let rooms: StretchRooms
   private let backup: BackupID
   private var open: Open?
 
   init(
-    _ repository: Repository, _ lineage: Lineage, _ backup: BackupID, _ check: PackCheck, _ rooms: StretchRooms
+    _ repository: Repository, _ lineage: Lineage, _ backup: BackupID, _ packs: PackHeaders, _ rooms: StretchRooms
   ) throws {
-    reader = try PackReader(repository, lineage)
-    self.check = check
+    reader = try PackReader(repository, lineage, packs)
+    self.packs = packs
     self.rooms = rooms
     self.backup = backup
   }
 
   /// - Parameter written: Gets the bytes of each run.
   func run(_ task: PackTask, written: (Int) throws -> Void) throws {
-    try check.open(task.pack)
+    try packs.check(task.pack)
     try reader.read(task.pack, task.frames) { index, bytes in
       for part in task.parts[index] { try written(try write(part, of: bytes)) }
     }
@@ -83,24 +82,5 @@ final class FileWriter {
     try open!.descriptor.writeAll(bytes, at: Int64(page) * Int64(SealedFormat.slotSize))
     open!.waiting += bytes.count
     if open!.waiting >= Self.writingStep { open!.beginWriting() }
-  }
-}
-
-/// Opens the table of each pack once. Frames can be read without it, but a pack that is damaged anywhere is not trusted.
-final class PackCheck: Sendable {
-  private let repository: Repository
-  private let lineage: Lineage
-  private let opened = Mutex<Set<PackID>>([])
-
-  init(_ repository: Repository, _ lineage: Lineage) {
-    self.repository = repository
-    self.lineage = lineage
-  }
-
-  /// - Throws: `RepositoryError` or `StorageError` with the pack's name, where no store has it whole.
-  func open(_ pack: PackID) throws {
-    guard opened.withLock({ !$0.contains(pack) }) else { return }
-    try repository.read(.pack, lineage.pack(pack)) { _ in }
-    opened.withLock { _ = $0.insert(pack) }
   }
 }

@@ -9,8 +9,26 @@ public final class BackupReader {
   public let header: ManifestHeader
   private let kind: ObjectKind
   private let manifestName: ObjectName
-  private var openMetadata: (id: PackID, reader: SealedObjectReader)?
-  private var openFrame: (pack: PackID, number: UInt32, bytes: [UInt8])?
+  /// Of page maps read lately, the newest last: files next to each other often have theirs in packs of several backups.
+  private var openMetadata: [OpenMetadata] = []
+  private static let openMetadataPacks = 8
+
+  /// A pack of page maps, and its frame opened last.
+  private final class OpenMetadata {
+    let id: PackID
+    let reader: SealedObjectReader
+    private var frame: (number: UInt32, bytes: [UInt8])?
+    init(_ id: PackID, _ reader: SealedObjectReader) {
+      self.id = id
+      self.reader = reader
+    }
+    func bytes(of number: UInt32, _ repository: Repository) throws -> [UInt8] {
+      if let frame, frame.number == number { return frame.bytes }
+      let bytes = try repository.read(reader.frames[Int(number)], of: reader)
+      frame = (number, bytes)
+      return bytes
+    }
+  }
 
   public init(_ repository: Repository, _ lineage: Lineage, _ id: BackupID) throws {
     self.repository = repository
@@ -103,18 +121,27 @@ public final class BackupReader {
     }
     guard let map, kind == .checkpoint ? map.isConsistent : map.covers(pages: file.pages) else {
       throw RepositoryError.damaged(
-        name, in: openMetadata?.reader.store ?? repository.stores[0].id,
+        name, in: openMetadata.last?.reader.store ?? repository.stores[0].id,
         reason: "The page map of \"\(file.path)\" does not describe the file.")
     }
     return map
   }
 
-  private func metadataBytes(_ reference: PageMapReference, _ name: ObjectName) throws -> [UInt8] {
-    if openMetadata?.id != reference.metadataPack {
-      let reader = try repository.read(.metadata, name) { $0 }
-      openMetadata = (reference.metadataPack, reader)
+  private func metadata(_ id: PackID, _ name: ObjectName) throws -> OpenMetadata {
+    if let index = openMetadata.lastIndex(where: { $0.id == id }) {
+      let found = openMetadata.remove(at: index)
+      openMetadata.append(found)
+      return found
     }
-    let reader = openMetadata!.reader
+    let opened = OpenMetadata(id, try repository.read(.metadata, name) { $0 })
+    if openMetadata.count == Self.openMetadataPacks { openMetadata.removeFirst() }
+    openMetadata.append(opened)
+    return opened
+  }
+
+  private func metadataBytes(_ reference: PageMapReference, _ name: ObjectName) throws -> [UInt8] {
+    let metadata = try metadata(reference.metadataPack, name)
+    let reader = metadata.reader
     var result: [UInt8] = []
     // Not more than there can be, whatever the reference claims.
     result.reserveCapacity(min(Int(reference.length), 1 << 20))
@@ -124,10 +151,7 @@ public final class BackupReader {
       guard Int(number) < reader.frames.count else {
         throw RepositoryError.damaged(name, in: reader.store, reason: "A page map lies beyond its end.")
       }
-      if openFrame?.pack != reference.metadataPack || openFrame?.number != number {
-        openFrame = (reference.metadataPack, number, try repository.read(reader.frames[Int(number)], of: reader))
-      }
-      let bytes = openFrame!.bytes
+      let bytes = try metadata.bytes(of: number, repository)
       guard offset < bytes.count else {
         throw RepositoryError.damaged(name, in: reader.store, reason: "A page map lies beyond its frame.")
       }

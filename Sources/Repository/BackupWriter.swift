@@ -8,7 +8,7 @@ import Synchronization
 /// last.
 ///
 /// A reader calls ``beginFile(_:)``, ``announcePiece(of:)`` and ``endFile(_:_:)``, workers call
-/// ``Worker/process(_:check:)``, one thread a store runs ``runSender(_:)``. Until ``commit(_:cancellation:)`` returns
+/// ``Worker/process(_:check:)``, a thread each runs ``senders``. Until ``commit(_:cancellation:)`` returns
 /// there is no backup.
 ///
 /// - Note: `@unchecked Sendable`: file state is touched only while `lock` is held.
@@ -180,8 +180,8 @@ public final class BackupWriter: @unchecked Sendable {
     return assembly.finish()
   }
 
-  /// The work of one store's thread: ends after ``finishPages()``.
-  public func runSender(_ store: Int) throws { try sender.run(store: store) }
+  /// The work of the threads that carry packs to the stores: each ends after ``finishPages()``.
+  public var senders: [@Sendable () throws -> Void] { sender.bodies }
 
   /// Every frame is stored: seals the last packs and lets the senders end.
   public func finishPages() throws {

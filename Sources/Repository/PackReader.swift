@@ -20,6 +20,7 @@ public final class PackReader {
 
   private let repository: Repository
   private let lineage: Lineage
+  private let headers: PackHeaders
   private let decompressor: ZstdDecompressor
   private let sealed: UnsafeMutableRawBufferPointer
   /// For a frame read alone, so that what was read together stays.
@@ -31,9 +32,11 @@ public final class PackReader {
   private var opened: [PackID: [StoreID: OpenPack]] = [:]
   static let openPacks = 1024
 
-  public init(_ repository: Repository, _ lineage: Lineage) throws {
+  /// - Parameter headers: Shared by the readers of one restore.
+  public init(_ repository: Repository, _ lineage: Lineage, _ headers: PackHeaders) throws {
     self.repository = repository
     self.lineage = lineage
+    self.headers = headers
     decompressor = try ZstdDecompressor()
     sealed = .allocate(byteCount: Self.readSize + (1 << 20), alignment: 4096)
     alone = .allocate(byteCount: 1 << 20, alignment: 4096)
@@ -147,8 +150,7 @@ public final class PackReader {
 
   private func openPack(_ name: ObjectName, _ store: RepositoryStore) throws -> OpenPack {
     if let pack, let open = opened[pack]?[store.id] { return open }
-    var header = [UInt8](repeating: 0, count: SealedFormat.headerSize)
-    try header.withUnsafeMutableBytes { try store.objects.read(name, at: 0, into: $0) }
+    let header = try headers.header(of: name, in: store)
     let key = try SealedObjectReader.key(header, .pack, name, store.id, repository.keys)
     let open = OpenPack(header: header, cipher: try AESGCMBox(key))
     if let pack { opened[pack, default: [:]][store.id] = open }

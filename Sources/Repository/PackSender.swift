@@ -3,7 +3,7 @@ public import BlockingWork
 public import Storage
 import Synchronization
 
-/// Carries finished objects to every store, each store through a thread of its own.
+/// Carries finished objects to every store, each store through threads of its own.
 ///
 /// A store that fails after its retries is left out of the rest of the run; the others go on. Buffers come from a
 /// pool, so memory is the pool's size whatever the size of the backup.
@@ -38,7 +38,18 @@ final class PackSender: Sendable {
     var kept: [StoreID: Int] = [:]
   }
 
+  /// What the threads of one store share.
+  private final class Lanes: Sendable {
+    let count: Int
+    /// Held by the thread that takes the next object.
+    let turn = Mutex(())
+    let busy = Mutex(0)
+    let freed = Signal()
+    init(count: Int) { self.count = count }
+  }
+
   private let stores: [RepositoryStore]
+  private let lanes: [Lanes]
   private let rings: [BoundedRing<Outgoing>]
   private let pool: BoundedRing<SealedBuffer>
   private let state = Mutex(State())
@@ -50,6 +61,8 @@ final class PackSender: Sendable {
     stores: [RepositoryStore], unheard: [StoreID: ErrorReport], buffers: Int, cancellation: Cancellation
   ) throws {
     self.stores = stores
+    // One buffer is being filled meanwhile.
+    lanes = stores.map { Lanes(count: min(max(1, buffers - 1), $0.objects.parallelism)) }
     self.cancellation = cancellation
     let rings = stores.map { _ in BoundedRing<Outgoing>(capacity: buffers) }
     let pool = BoundedRing<SealedBuffer>(capacity: buffers)
@@ -85,29 +98,61 @@ final class PackSender: Sendable {
   /// No more objects come.
   func close() { for ring in rings { ring.close() } }
 
-  /// The work of one store's thread: ends when the sender is closed and all is stored.
-  func run(store index: Int) throws {
-    let store = stores[index]
-    while let outgoing = try rings[index].pop() {
-      let failed = state.withLock { $0.failures[store.id] != nil }
-      if !failed {
-        // Noted first: a put that reports failure may have stored it all the same.
-        state.withLock { $0.written[store.id, default: []].append(outgoing.name) }
-        do {
-          try StoreWriter.put(outgoing.name, outgoing.buffer.bytes, in: store, cancellation: cancellation)
-          if outgoing.isCheckpoint { state.withLock { $0.kept[store.id] = $0.written[store.id]?.count } }
-        } catch let error as CancellationError {
-          throw error
-        } catch {
-          let allFailed = state.withLock {
-            $0.failures[store.id] = ErrorReport(error)
-            return $0.failures.count == stores.count
-          }
-          if allFailed { throw error }
+  /// The work of the threads that carry objects; all are to run. Each ends when the sender is closed and all is stored.
+  var bodies: [@Sendable () throws -> Void] {
+    stores.indices.flatMap { index in
+      Array(repeating: { @Sendable in try self.run(store: index) }, count: lanes[index].count)
+    }
+  }
+
+  private func run(store index: Int) throws {
+    while let outgoing = try take(store: index) {
+      defer { end(store: index) }
+      try carry(outgoing, to: stores[index])
+    }
+  }
+
+  /// The next object for this thread. A checkpoint refers to what went before it: it waits until that is there.
+  private func take(store index: Int) throws -> Outgoing? {
+    let lanes = lanes[index]
+    return try lanes.turn.withLock { _ in
+      while let outgoing = try rings[index].pop() {
+        if outgoing.isCheckpoint {
+          _ = try lanes.freed.wait(cancellation) { lanes.busy.withLock { $0 == 0 ? true : nil } }
+          try carry(outgoing, to: stores[index])
+        } else {
+          lanes.busy.withLock { $0 += 1 }
+          return outgoing
         }
       }
-      if outgoing.isDone(), outgoing.isPooled { try pool.push(outgoing.buffer) }
+      return nil
     }
+  }
+
+  private func end(store index: Int) {
+    lanes[index].busy.withLock { $0 -= 1 }
+    lanes[index].freed.raise()
+  }
+
+  private func carry(_ outgoing: Outgoing, to store: RepositoryStore) throws {
+    let failed = state.withLock { $0.failures[store.id] != nil }
+    if !failed {
+      // Noted first: a put that reports failure may have stored it all the same.
+      state.withLock { $0.written[store.id, default: []].append(outgoing.name) }
+      do {
+        try StoreWriter.put(outgoing.name, outgoing.buffer.bytes, in: store, cancellation: cancellation)
+        if outgoing.isCheckpoint { state.withLock { $0.kept[store.id] = $0.written[store.id]?.count } }
+      } catch let error as CancellationError {
+        throw error
+      } catch {
+        let allFailed = state.withLock {
+          $0.failures[store.id] = ErrorReport(error)
+          return $0.failures.count == stores.count
+        }
+        if allFailed { throw error }
+      }
+    }
+    if outgoing.isDone(), outgoing.isPooled { try pool.push(outgoing.buffer) }
   }
 
   var storedBytes: Int64 { state.withLock { $0.storedBytes } }

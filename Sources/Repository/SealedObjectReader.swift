@@ -18,8 +18,10 @@ public final class SealedObjectReader {
   public let store: StoreID
   public private(set) var frames: [Frame] = []
   public let size: Int64
-  private let source: any ObjectStore
-  private let header: [UInt8]
+  private let window: ObjectWindow
+  /// Where frames end and the table begins.
+  private var tableOffset: Int64 = 0
+  let header: [UInt8]
   private let cipher: AESGCM
   private let decompressor: ZstdDecompressor
   private var pageFingerprints: [Fingerprint] = []
@@ -31,13 +33,16 @@ public final class SealedObjectReader {
     self.kind = kind
     self.name = name
     self.store = store.id
-    source = store.objects
-    guard let size = try source.size(of: name) else { throw StorageError.missing(name, in: source.location) }
+    guard let size = try store.objects.size(of: name) else {
+      throw StorageError.missing(name, in: store.objects.location)
+    }
     self.size = size
     guard size >= Int64(SealedFormat.headerSize + SealedFormat.footerSize + AESGCM.tagSize) else {
       throw RepositoryError.damaged(name, in: store.id, reason: "It has only \(size) bytes.")
     }
-    header = try Self.read(source, name, at: 0, count: SealedFormat.headerSize)
+    window = try ObjectWindow(
+      store.objects, name, size: size, first: Int64(SealedFormat.headerSize), step: Self.readAhead(kind))
+    header = try window.read(at: 0, count: SealedFormat.headerSize)
     let key = try Self.key(header, kind, name, store.id, keys)
     cipher = try AESGCM(key: key, for: .open)
     decompressor = try ZstdDecompressor()
@@ -72,19 +77,14 @@ public final class SealedObjectReader {
     }
   }
 
-  private static func read(_ source: any ObjectStore, _ name: ObjectName, at offset: Int64, count: Int) throws
-    -> [UInt8]
-  {
-    var bytes = [UInt8](repeating: 0, count: count)
-    try bytes.withUnsafeMutableBytes { try source.read(name, at: offset, into: $0) }
-    return bytes
-  }
+  /// Content is read from its beginning to its end, page maps more here and there.
+  private static func readAhead(_ kind: ObjectKind) -> Int { kind == .metadata ? 1 << 20 : 4 << 20 }
 
   private func damaged(_ reason: String) -> RepositoryError { .damaged(name, in: store, reason: reason) }
 
   private func readTable() throws {
-    let footerBytes = try Self.read(
-      source, name, at: size - Int64(SealedFormat.footerSize), count: SealedFormat.footerSize)
+    let footerBytes = try window.read(
+      at: size - Int64(SealedFormat.footerSize), count: SealedFormat.footerSize)
     let footer = try footerBytes.withUnsafeBytes { bytes in
       var reader = ByteReader(bytes)
       let footer = SealedFormat.Footer(
@@ -101,7 +101,8 @@ public final class SealedObjectReader {
       Int(footer.tablePlainLength) <= SealedFormat.maximumTable,
       Int(footer.tableSealedLength) <= ZstdCompressor.bound(Int(footer.tablePlainLength)) + AESGCM.tagSize
     else { throw damaged("Its footer places the table where it cannot be.") }
-    let sealed = try Self.read(source, name, at: Int64(footer.tableOffset), count: Int(footer.tableSealedLength))
+    tableOffset = Int64(footer.tableOffset)
+    let sealed = try window.read(at: tableOffset, count: Int(footer.tableSealedLength))
     var plain = [UInt8](repeating: 0, count: Int(footer.tablePlainLength))
     try sealed.withUnsafeBytes { sealed in
       try plain.withUnsafeMutableBytes {
@@ -157,9 +158,9 @@ public final class SealedObjectReader {
   /// One frame, opened and expanded.
   /// - Parameter buffer: Exactly as long as the frame's plain bytes.
   public func read(_ frame: Frame, into buffer: UnsafeMutableRawBufferPointer) throws {
-    let sealed = try Self.read(
-      source, name, at: Int64(frame.location.offset), count: Int(frame.location.sealedLength))
-    try sealed.withUnsafeBytes {
+    try window.withBytes(
+      at: Int64(frame.location.offset), count: Int(frame.location.sealedLength), before: tableOffset
+    ) {
       try open(
         $0, nonce: UInt64(frame.location.number), associated: header, into: buffer,
         what: "frame \(frame.location.number)")

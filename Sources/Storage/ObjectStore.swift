@@ -27,6 +27,8 @@ public protocol ObjectStore: Sendable {
   func delete(_ names: [ObjectName]) throws
   /// The same store, each call tried once: for who can ask another one.
   var once: any ObjectStore { get }
+  /// Calls at once that it answers well: a server across a network many, since each waits most of its time.
+  var parallelism: Int { get }
   /// What was asked of a server so far; nil for a store that asks none.
   var counters: TransferCounters? { get }
 }
@@ -55,6 +57,7 @@ public struct Listing: Sendable {
 
 extension ObjectStore {
   public var counters: TransferCounters? { nil }
+  public var parallelism: Int { 1 }
   public var once: any ObjectStore { self }
   public func delete(_ names: [ObjectName]) throws { for name in names { try delete(name) } }
 

@@ -7,6 +7,8 @@ public final class HTTPClient: Sendable {
 
   private let pool: CurlPool
   public var counters: TransferCounters { pool.counters }
+  /// Requests at once.
+  public var connections: Int { pool.options.connections }
 
   public init(_ options: Options = Options()) { pool = CurlPool(options) }
 

@@ -13,7 +13,8 @@ import Testing
   /// Every file of a backup read back; its path and whether its content is what was stored.
   private func verify(_ fixture: RepositoryFixture, _ id: BackupID, _ contents: [Content]) throws {
     let reader = try BackupCatalog(fixture.repository).open(id)
-    let packs = try PackReader(fixture.repository, fixture.lineage)
+    let packs = try PackReader(
+      fixture.repository, fixture.lineage, PackHeaders(fixture.repository, fixture.lineage))
     var paths: [String] = []
     try reader.forEachFile { file in
       paths.append(file.path)
@@ -78,8 +79,8 @@ import Testing
               number, .init(path: "z", kind: .file, mode: 0o600, modified: 0, size: UInt64(pages) * 8192, checksum: 0))
             try worker.finish()
             try writer.finishPages()
-          }, { try writer.runSender(0) },
-        ])
+          }
+        ] + writer.senders)
       #expect(writer.sortFiles() == nil)
       let backup = try writer.commit(fixture.header(), cancellation: Cancellation()).backup
       let reader = try BackupCatalog(fixture.repository).open(backup.id)

@@ -103,7 +103,7 @@ extension RepositoryFixture {
         if isLast { try writer.finishPages() }
       }
     }
-    for store in repository.required.indices { bodies.append { try writer.runSender(store) } }
+    bodies += writer.senders
     do {
       try runTogether(cancellation, label: "test", bodies)
     } catch {

@@ -68,7 +68,7 @@ struct DirectCrew {
         try idle.push(number)
       }
     }
-    for store in writer.repository.required.indices { bodies.append { try crew.work.writer.runSender(store) } }
+    bodies += writer.senders
     try runTogether(cancellation, label: "backup", share: share, bodies)
     try cancellation.check()
     guard let result = outcome.withLock({ $0 }) else { throw CancellationError() }

@@ -13,6 +13,7 @@ public final class GCSStore: ObjectStore, HTTPStore {
 
   public var location: String { "gs://\(settings.bucket)" + (settings.prefix.isEmpty ? "" : "/" + settings.prefix) }
   public var counters: TransferCounters? { connection.client.counters }
+  public var parallelism: Int { connection.client.connections }
   var prefix: String { settings.prefix }
 
   /// - Parameters:

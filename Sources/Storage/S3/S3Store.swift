@@ -16,6 +16,7 @@ public final class S3Store: ObjectStore, HTTPStore {
 
   public var location: String { "s3://\(settings.bucket)" + (settings.prefix.isEmpty ? "" : "/" + settings.prefix) }
   public var counters: TransferCounters? { connection.client.counters }
+  public var parallelism: Int { connection.client.connections }
   var prefix: String { settings.prefix }
 
   /// - Parameters:

@@ -26,6 +26,7 @@ public final class SFTPStore: ObjectStore {
 
   public var location: String { "sftp://\(settings.login.user)@\(settings.login.address)\(settings.path)" }
   public var counters: TransferCounters? { client.counters }
+  public var parallelism: Int { client.connections }
 
   /// - Parameters:
   ///   - options: How connections behave.

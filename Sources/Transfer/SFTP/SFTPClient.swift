@@ -11,6 +11,8 @@ public final class SFTPClient: Sendable {
   private let pool: CurlPool
   private let passphrase = Mutex<Secret?>(nil)
   public var counters: TransferCounters { pool.counters }
+  /// Calls at once.
+  public var connections: Int { pool.options.connections }
 
   public init(_ login: SFTPLogin, _ options: TransferOptions = TransferOptions()) {
     self.login = login
