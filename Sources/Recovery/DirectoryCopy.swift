@@ -58,7 +58,7 @@ final class DirectoryCopy: Sendable {
   }
 
   private func work(_ cancellation: Cancellation, _ tasks: BoundedRing<PackTask>) throws {
-    let writer = try FileWriter(repository, plan.lineage, plan.backup, packs, rooms)
+    let writer = try FileWriter(packs, plan.backup, rooms)
     while let task = try tasks.pop() {
       try writer.run(task) { count in
         try cancellation.check()
@@ -161,7 +161,7 @@ final class DirectoryCopy: Sendable {
     let reader = try BackupReader(repository, plan.lineage, plan.backup)
     var batch = PackBatch()
     _ = batch.add(file, try reader.pageMap(of: entry), from: 0)
-    let writer = try FileWriter(repository, plan.lineage, plan.backup, packs, rooms)
+    let writer = try FileWriter(packs, plan.backup, rooms)
     try batch.drain { task in
       try writer.run(task) { doneBytes.add(Int64($0), ordering: .relaxed) }
     }

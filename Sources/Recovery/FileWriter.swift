@@ -35,10 +35,8 @@ final class FileWriter {
   private let backup: BackupID
   private var open: Open?
 
-  init(
-    _ repository: Repository, _ lineage: Lineage, _ backup: BackupID, _ packs: PackHeaders, _ rooms: StretchRooms
-  ) throws {
-    reader = try PackReader(repository, lineage, packs)
+  init(_ packs: PackHeaders, _ backup: BackupID, _ rooms: StretchRooms) throws {
+    reader = try PackReader(packs)
     self.packs = packs
     self.rooms = rooms
     self.backup = backup

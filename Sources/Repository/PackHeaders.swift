@@ -9,8 +9,8 @@ public final class PackHeaders: Sendable {
   private final class Pack: Sendable {
     let header = Mutex<(store: StoreID, bytes: [UInt8])?>(nil)
   }
-  private let repository: Repository
-  private let lineage: Lineage
+  let repository: Repository
+  let lineage: Lineage
   private let packs = Mutex<[ObjectName: Pack]>([:])
 
   public init(_ repository: Repository, _ lineage: Lineage) {

@@ -33,9 +33,9 @@ public final class PackReader {
   static let openPacks = 1024
 
   /// - Parameter headers: Shared by the readers of one restore.
-  public init(_ repository: Repository, _ lineage: Lineage, _ headers: PackHeaders) throws {
-    self.repository = repository
-    self.lineage = lineage
+  public init(_ headers: PackHeaders) throws {
+    repository = headers.repository
+    lineage = headers.lineage
     self.headers = headers
     decompressor = try ZstdDecompressor()
     sealed = .allocate(byteCount: Self.readSize + (1 << 20), alignment: 4096)

@@ -17,7 +17,7 @@ extension Repository {
     pieces: ((UnsafeRawBufferPointer) throws -> Void) throws -> Void
   ) throws {
     let builder = try makeBuilder(kind, name, buffer: buffer)
-    let compressor = try ZstdCompressor.forWAL()
+    let compressor = try ZstdCompressor()
     try pieces { try builder.appendStream($0, with: compressor) }
     if let index = try index() {
       let encoded = index.encoded()

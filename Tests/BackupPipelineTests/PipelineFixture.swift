@@ -72,7 +72,7 @@ struct PipelineFixture {
   /// Every entry of a backup by path; content is read back and must have its checksum.
   func entries(of backup: Backup) throws -> [String: (entry: ManifestFile, content: [UInt8])] {
     let reader = try BackupCatalog(repository).open(backup.id)
-    let packs = try PackReader(repository, reader.lineage)
+    let packs = try PackReader(PackHeaders(repository, reader.lineage))
     var result: [String: (entry: ManifestFile, content: [UInt8])] = [:]
     try reader.forEachFile { entry in
       let map = try reader.pageMap(of: entry)

@@ -64,7 +64,7 @@ struct FabricatedRepository {
       try worker.finish()
       try writer.finishPages()
     }
-    try runAside({ try writer.runSender(0) }, writeFiles)
+    try runAside(writer.senders[0], writeFiles)
     precondition(writer.sortFiles() == nil, "a path twice")
     var header = ManifestHeader(
       id: BackupID(started: Self.time(seconds)), cluster: lineage.cluster, systemIdentifier: lineage.systemIdentifier,

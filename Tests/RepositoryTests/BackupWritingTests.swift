@@ -13,8 +13,7 @@ import Testing
   /// Every file of a backup read back; its path and whether its content is what was stored.
   private func verify(_ fixture: RepositoryFixture, _ id: BackupID, _ contents: [Content]) throws {
     let reader = try BackupCatalog(fixture.repository).open(id)
-    let packs = try PackReader(
-      fixture.repository, fixture.lineage, PackHeaders(fixture.repository, fixture.lineage))
+    let packs = try PackReader(PackHeaders(fixture.repository, fixture.lineage))
     var paths: [String] = []
     try reader.forEachFile { file in
       paths.append(file.path)

@@ -46,7 +46,7 @@ final class BackupSeries {
   /// Reads every file of a backup back and compares.
   func compare(_ backup: BackupID, _ contents: [Content]) throws {
     let reader = try BackupCatalog(fixture.repository).open(backup)
-    let packs = try PackReader(fixture.repository, fixture.lineage)
+    let packs = try PackReader(PackHeaders(fixture.repository, fixture.lineage))
     var paths: [String] = []
     try reader.forEachFile { file in
       paths.append(file.path)
