@@ -258,7 +258,8 @@ extension StorageError {
   var object: String? {
     switch self {
     case .missing(let name, _), .alreadyExists(let name, _), .truncated(let name, _, _, _): name.text
-    case .failed(_, let name, _, _, _): name?.text
+    case .failed(_, let name, _, _, _), .deletionRefused(let name, _, _): name?.text
+    case .pastUnknown, .cannotLock: nil
     }
   }
 }

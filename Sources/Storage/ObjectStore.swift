@@ -31,6 +31,27 @@ public protocol ObjectStore: Sendable {
   var parallelism: Int { get }
   /// What was asked of a server so far; nil for a store that asks none.
   var counters: TransferCounters? { get }
+  /// What keeps objects here from being deleted or changed by anybody; nil where nothing does.
+  var locks: (any ObjectLocks)? { get }
+  /// The store as it was at a moment, for reading only.
+  /// - Throws: ``StorageError/pastUnknown(in:reason:)`` for a store that keeps nothing of what was deleted.
+  func asOf(_ moment: Timestamp) throws -> any ObjectStore
+}
+
+/// The locks of a store's objects: until one ends nobody can delete what it holds, with whatever rights.
+///
+/// Which objects are locked when they are put is the store's affair, see ``ObjectName/isLocked``.
+public protocol ObjectLocks: Sendable {
+  /// How long an object is locked that is put now.
+  var period: Duration { get }
+  /// When an object's lock ends; nil for one that has none.
+  /// - Parameter moment: An end after this that was heard before is answered from memory: locks are never shortened.
+  /// - Throws: ``StorageError/missing(_:in:)``.
+  func end(of name: ObjectName, after moment: Timestamp) throws -> Timestamp?
+  /// Locks an object for longer.
+  func extend(_ name: ObjectName, to end: Timestamp) throws
+  /// - Throws: ``StorageError/cannotLock(in:reason:)`` where objects cannot be locked there.
+  func requireUsable() throws
 }
 
 /// What lies directly below a prefix.
@@ -58,6 +79,10 @@ public struct Listing: Sendable {
 extension ObjectStore {
   public var counters: TransferCounters? { nil }
   public var parallelism: Int { 1 }
+  public var locks: (any ObjectLocks)? { nil }
+  public func asOf(_ moment: Timestamp) throws -> any ObjectStore {
+    throw StorageError.pastUnknown(in: location, reason: "Only a bucket of S3 with versioning does.")
+  }
   public var once: any ObjectStore { self }
   public func delete(_ names: [ObjectName]) throws { for name in names { try delete(name) } }
 

@@ -10,6 +10,10 @@ public enum StorageError: OperatorError {
   /// The object ends before the bytes asked for.
   case truncated(ObjectName, in: String, expected: Int64, found: Int64)
   case failed(String, ObjectName?, in: String, cause: ErrorReport, retry: Retry)
+  /// The keys may not delete: a fact about the store, not a fault of it.
+  case deletionRefused(ObjectName?, in: String, cause: ErrorReport)
+  case pastUnknown(in: String, reason: String)
+  case cannotLock(in: String, reason: String)
 
   public var summary: String {
     switch self {
@@ -18,6 +22,10 @@ public enum StorageError: OperatorError {
     case .truncated(let name, let store, _, _): "could not read \"\(name)\" from store \(store)"
     case .failed(let action, let name?, let store, _, _): "could not \(action) \"\(name)\" in store \(store)"
     case .failed(let action, nil, let store, _, _): "could not \(action) store \(store)"
+    case .deletionRefused(let name?, let store, _): "may not delete \"\(name)\" in store \(store)"
+    case .deletionRefused(nil, let store, _): "may not delete in store \(store)"
+    case .pastUnknown(let store, _): "cannot read store \(store) as it was"
+    case .cannotLock(let store, _): "cannot lock objects in store \(store)"
     }
   }
   public var detail: String? {
@@ -25,17 +33,26 @@ public enum StorageError: OperatorError {
     case .missing: nil
     case .alreadyExists: "An object of that name is there already, and nothing is ever overwritten."
     case .truncated(_, _, let expected, let found): "\(expected) bytes were expected; \(found) are there."
-    case .failed(_, _, _, let cause, _): [cause.summary, cause.detail].compactMap { $0 }.joined(separator: ": ")
+    case .failed(_, _, _, let cause, _), .deletionRefused(_, _, let cause):
+      [cause.summary, cause.detail].compactMap { $0 }.joined(separator: ": ")
+    case .pastUnknown(_, let reason): "It does not keep what was deleted or overwritten. \(reason)"
+    case .cannotLock(_, let reason): reason
     }
   }
   public var hint: String? {
     switch self {
     case .failed(_, _, _, let cause, _): cause.hint ?? "Check that the store is there: mounted, reachable, not moved."
+    case .deletionRefused:
+      "Name keys that may in the store's \"prune-credentials\", or run \"backupctl prune\" where they are; \"backupctl repository policy\" prints their rights."
+    case .cannotLock: "Make the bucket with object lock, or leave \"lock\" out of the store's settings."
     default: nil
     }
   }
   public var isMissing: Bool {
     if case .missing = self { true } else { false }
+  }
+  public var isDeletionRefused: Bool {
+    if case .deletionRefused = self { true } else { false }
   }
   public var retryMayHelp: Bool {
     if case .failed(_, _, _, _, .mayHelp) = self { true } else { false }

@@ -91,10 +91,10 @@ private final class Counter: Sendable {
 enum TestBucket {
   static func store(
     _ bucket: String, on server: ObjectServer, prefix: String = "", secret: String? = nil, pageSize: Int? = nil,
-    retries: RetrySchedule = RetrySchedule(total: .seconds(10))
+    lock: S3Lock? = nil, retries: RetrySchedule = RetrySchedule(total: .seconds(10))
   ) -> S3Store {
     let region = server.facts["region"] ?? "us-east-1"
-    var settings = S3Settings(bucket: bucket, region: region, endpoint: server.endpoint, prefix: prefix)
+    var settings = S3Settings(bucket: bucket, region: region, endpoint: server.endpoint, prefix: prefix, lock: lock)
     settings.pageSize = pageSize
     return S3Store(
       settings, credentials: AWSCredentials(.configured { keys(server, secret) }, environment: [:]), retries: retries)

@@ -72,19 +72,47 @@ public struct ObjectServer: Sendable {
     }
   }
 
+  /// What a bucket keeps of what is deleted.
+  public enum BucketKind: String, Sendable { case plain, versioned, locking }
+
   /// Makes a bucket of S3's protocol, by Amazon's own client.
-  public func makeBucket(_ name: String) throws {
-    let program = """
-      import boto3, sys
-      endpoint, key, secret, name = sys.argv[1:]
-      boto3.client("s3", endpoint_url=endpoint, aws_access_key_id=key, aws_secret_access_key=secret,
-                   region_name="us-east-1").create_bucket(Bucket=name)
+  public func makeBucket(_ name: String, _ kind: BucketKind = .plain) throws {
+    try amazon(
       """
-    try Program.succeed(
+      s3.create_bucket(Bucket=words[0], ObjectLockEnabledForBucket=words[1] == "locking")
+      if words[1] == "versioned":
+          s3.put_bucket_versioning(Bucket=words[0], VersioningConfiguration={"Status": "Enabled"})
+      """, name, kind.rawValue)
+  }
+
+  /// Lines of Python with Amazon's own client `s3`, `iam` for Ceph's users, and the `words` that are given.
+  /// - Parameter keys: Whose; nil takes those that may do anything.
+  /// - Returns: What they print.
+  @discardableResult
+  public func amazon(
+    _ lines: String, as keys: (key: String, secret: String)? = nil, _ words: String...
+  ) throws -> String {
+    let program = """
+      import boto3, botocore.config, json, sys
+      from botocore.exceptions import ClientError
+      endpoint, key, secret, *words = sys.argv[1:]
+      def client(service):
+          return boto3.client(service, endpoint_url=endpoint, aws_access_key_id=key, aws_secret_access_key=secret,
+              region_name="us-east-1", config=botocore.config.Config(request_checksum_calculation="when_required",
+              response_checksum_validation="when_required"))
+      s3, iam = client("s3"), client("iam")
+      def refused(call, **words):
+          try:
+              call(**words)
+          except ClientError as error:
+              if error.response["ResponseMetadata"]["HTTPStatusCode"] == 403:
+                  return True
+              raise
+          return False
+      """ + "\n" + lines
+    return try Program.succeed(
       (variables["VENV"] ?? "") + "/bin/python3",
-      [
-        "-c", program, endpoint, facts["key"] ?? "", facts["secret"] ?? "", name,
-      ])
+      ["-c", program, endpoint, keys?.key ?? facts["key"] ?? "", keys?.secret ?? facts["secret"] ?? ""] + words)
   }
 
   /// Ends it for good, as a server does that loses power.

@@ -10,15 +10,21 @@ final class S3Connection: Sendable {
   let settings: S3Settings
   let client: HTTPClient
   private let credentials: AWSCredentials
+  /// Who deletes, where that is somebody else.
+  private let pruneCredentials: AWSCredentials?
   private let signer: SignatureV4
   private let health = ServerHealth()
   /// Whether the server refuses to put over an object where it is asked to; nil until that was tried.
   let heedsConditions = Mutex<Bool?>(nil)
   let names = NameLocks()
+  let knownLocks = KnownLocks()
 
-  init(_ settings: S3Settings, _ credentials: AWSCredentials, _ options: HTTPClient.Options) {
+  init(
+    _ settings: S3Settings, _ credentials: AWSCredentials, prune: AWSCredentials?, _ options: HTTPClient.Options
+  ) {
     self.settings = settings
     self.credentials = credentials
+    pruneCredentials = prune
     client = HTTPClient(options)
     signer = SignatureV4(region: settings.region, service: "s3")
   }
@@ -35,6 +41,7 @@ final class S3Connection: Sendable {
     var sink = HTTPSink.collect(limit: 16 << 20)
     /// Statuses that are an answer and not an error.
     var accepted: Set<Int> = []
+    var isDeletion: Bool { method == .delete || query.first?.name == "delete" }
   }
 
   static let emptyHash = BytesText.hexadecimal(SHA256Digest.hash([]))
@@ -64,7 +71,8 @@ final class S3Connection: Sendable {
     let path = settings.path(call.key)
     let request = SignatureV4.Request(
       call.method, host: host, path: path, query: call.query, headers: call.headers, payloadHash: call.payloadHash)
-    var headers = try signer.sign(request, with: credentials.keys(cancellation), at: .now())
+    let signing = call.isDeletion ? pruneCredentials ?? credentials : credentials
+    var headers = try signer.sign(request, with: signing.keys(cancellation), at: .now())
     // libcurl would name a form's type.
     if call.method == .put || call.method == .post { headers.append(("Content-Type", "application/octet-stream")) }
     let query = PercentEncoding.query(call.query)
@@ -78,6 +86,7 @@ final class S3Connection: Sendable {
     // Keys of a role end; those of the configuration may have been replaced.
     if (error as? S3Error)?.code == "ExpiredToken" {
       credentials.forget()
+      pruneCredentials?.forget()
       return .again(after: nil)
     }
     return RetrySchedule.Advice(error)
@@ -102,6 +111,9 @@ struct S3Error: RemoteError {
     message = root.child("Message")?.text
   }
 
+  /// The keys lack the right.
+  var isDenied: Bool { status == 403 && (code == nil || code == "AccessDenied") }
+
   /// The bucket, and not the object, is not there.
   var isBucketMissing: Bool { code == "NoSuchBucket" }
 
@@ -124,6 +136,8 @@ struct S3Error: RemoteError {
     case "RequestTimeTooSkewed": "Set this host's clock: it is far from the server's."
     case "SignatureDoesNotMatch", "InvalidAccessKeyId":
       "Check the access key, the secret key and the region of the store."
+    case "InvalidRequest", "ObjectLockConfigurationNotFoundError":
+      "Where the store has a \"lock\", its bucket must have object lock: \"backupctl repository probe\" tells."
     case "AccessDenied", "403": "\"backupctl repository policy\" prints the rights that the keys need."
     case "PermanentRedirect", "AuthorizationHeaderMalformed", "IllegalLocationConstraintException":
       "Check the store's region and endpoint: the bucket lies elsewhere."

@@ -1,5 +1,22 @@
 internal import Transfer
 
+/// How objects are locked when they are put.
+/// - SeeAlso: AWS, "Locking objects with Object Lock".
+public struct S3Lock: Sendable, Hashable {
+  public enum Mode: String, Sendable, Hashable, CaseIterable {
+    /// Who has a right of its own may unlock.
+    case governance
+    /// Nobody may.
+    case compliance
+  }
+  public var mode: Mode
+  public var period: Duration
+  public init(mode: Mode, period: Duration) {
+    self.mode = mode
+    self.period = period
+  }
+}
+
 /// Which bucket, and how it is spoken to.
 public struct S3Settings: Sendable {
   public var bucket: String
@@ -14,12 +31,14 @@ public struct S3Settings: Sendable {
   public var packClass: String?
   /// Of everything else, which must be readable at once.
   public var otherClass: String?
+  /// What is put is locked so; nil for no lock.
+  public var lock: S3Lock?
   /// Names that a page of a listing holds; nil leaves it to the server.
   public var pageSize: Int?
 
   public init(
     bucket: String, region: String, endpoint: String? = nil, isPathStyle: Bool? = nil, prefix: String = "",
-    packClass: String? = nil, otherClass: String? = nil
+    packClass: String? = nil, otherClass: String? = nil, lock: S3Lock? = nil
   ) {
     self.bucket = bucket
     self.region = region
@@ -28,6 +47,7 @@ public struct S3Settings: Sendable {
     self.prefix = prefix
     self.packClass = packClass
     self.otherClass = otherClass
+    self.lock = lock
   }
 
   /// `https` or `http`, and the host that requests go to.

@@ -13,7 +13,14 @@ extension S3Store {
     // One alone needs no list, which some rights do not allow.
     if names.count == 1 { return try delete(names[0]) }
     for start in stride(from: 0, to: names.count, by: Self.batch) {
-      try deleteTogether(Array(names[start..<min(start + Self.batch, names.count)]))
+      let some = Array(names[start..<min(start + Self.batch, names.count)])
+      do {
+        try deleteTogether(some)
+        connection.knownLocks.forget(some)
+      } catch StorageError.deletionRefused(nil, _, _) {
+        // Ceph asks for a right to the bucket before it looks at the names; each alone needs none.
+        for name in some { try delete(name) }
+      }
     }
   }
 
@@ -27,7 +34,11 @@ extension S3Store {
           method: .post, query: [("delete", "")], body: bytes,
           payloadHash: BytesText.hexadecimal(SHA256Digest.hash(body)))
         call.headers = [("Content-MD5", Data(try MD5Digest.hash(bytes)).base64EncodedString())]
-        return try send(call)
+        do {
+          return try send(call)
+        } catch let error as S3Error where error.isDenied {
+          throw StorageError.deletionRefused(nil, in: location, cause: ErrorReport(error))
+        }
       }
     }
     // Success means that the request was understood; each name has an answer of its own.
@@ -39,11 +50,15 @@ extension S3Store {
     let errors = root.children("Error").filter { $0.child("Code")?.text != "NoSuchKey" }
     guard let first = errors.first else { return }
     let words = [first.child("Code")?.text, first.child("Message")?.text].compactMap { $0 }.joined(separator: ": ")
+    let name = names.first { key($0.text) == first.child("Key")?.text }
+    let cause = ErrorReport(
+      summary: "the server refused \(errors.count) of \(names.count)", detail: words,
+      hint: "\"backupctl repository policy\" prints the rights that the keys need.")
+    if errors.allSatisfy({ $0.child("Code")?.text == "AccessDenied" }) {
+      throw StorageError.deletionRefused(name ?? names[0], in: location, cause: cause)
+    }
     throw StorageError.failed(
-      "delete", names.first { key($0.text) == first.child("Key")?.text }, in: location,
-      cause: ErrorReport(
-        summary: "the server refused \(errors.count) of \(names.count)", detail: words,
-        hint: "\"backupctl repository policy\" prints the rights that the keys need."),
+      "delete", name, in: location, cause: cause,
       retry: ["InternalError", "SlowDown"].contains(first.child("Code")?.text) ? .mayHelp : .useless)
   }
 }

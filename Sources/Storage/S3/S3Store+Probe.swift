@@ -79,20 +79,44 @@ extension S3Store {
 
   /// What the bucket is set to; a server that does not know the question has neither.
   private func probeBucket(_ probe: inout StoreProbe) {
-    func ask(_ what: String) -> XMLElement? {
-      let call = S3Connection.Call(method: .get, query: [(what, "")], accepted: [400, 403, 404, 405, 501])
-      guard let response = try? send(call), response.isSuccess else { return nil }
-      return XMLElement.parse(response.body)
-    }
-    let isVersioned = ask("versioning")?.child("Status")?.text == "Enabled"
+    let isVersioned = setting("versioning")?.child("Status")?.text == "Enabled"
     probe.add(
       "versioning", isVersioned ? .yes : .no,
-      isVersioned ? "Deleted objects can be recovered." : "The bucket keeps no versions: what is deleted is gone.")
-    let isLocked = ask("object-lock")?.child("ObjectLockEnabled")?.text == "Enabled"
+      isVersioned
+        ? "Deleted objects can be recovered: \"restore --as-of TIME\"."
+        : "The bucket keeps no versions: what is deleted is gone.")
+    if isVersioned { probeLifecycle(&probe) }
+    let isLocking = setting("object-lock")?.child("ObjectLockEnabled")?.text == "Enabled"
+    switch (isLocking, settings.lock) {
+    case (true, let lock?):
+      probe.add(
+        "objectLock", .yes,
+        "What restores need is locked for \(DurationText.format(lock.period)) (\(lock.mode.rawValue)).")
+    case (true, nil): probe.add("objectLock", .yes, "The bucket can lock objects; the store's \"lock\" would use it.")
+    case (false, _?):
+      probe.add("objectLock", .missing, "The bucket cannot lock objects, or these rights do not let it be asked.")
+    case (false, nil):
+      probe.add("objectLock", .no, "The bucket cannot lock objects: who has the keys can delete backups.")
+    }
+  }
+
+  /// Prune hides what it deletes; only the bucket itself takes it away, some time later.
+  private func probeLifecycle(_ probe: inout StoreProbe) {
+    let rules = setting("lifecycle")?.children("Rule") ?? []
+    let isSwept = rules.contains {
+      $0.child("Status")?.text == "Enabled" && $0.child("NoncurrentVersionExpiration") != nil
+    }
     probe.add(
-      "objectLock", isLocked ? .yes : .no,
-      isLocked
-        ? "The bucket can lock objects."
-        : "The bucket cannot lock objects: who has the keys can delete backups.")
+      "lifecycle", isSwept ? .yes : .no,
+      isSwept
+        ? "A rule of the bucket removes old versions."
+        : "No rule of the bucket removes old versions, or these rights do not let it be asked: what prune deletes still "
+          + "takes room.")
+  }
+
+  private func setting(_ what: String) -> XMLElement? {
+    let call = S3Connection.Call(method: .get, query: [(what, "")], accepted: [400, 403, 404, 405, 501])
+    guard let response = try? send(call), response.isSuccess else { return nil }
+    return XMLElement.parse(response.body)
   }
 }

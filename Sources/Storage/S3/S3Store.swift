@@ -20,15 +20,16 @@ public final class S3Store: ObjectStore, HTTPStore {
   var prefix: String { settings.prefix }
 
   /// - Parameters:
+  ///   - pruneCredentials: What deletions are signed with; nil takes `credentials`.
   ///   - options: How connections behave.
   ///   - retries: How long a request is made again.
   public init(
-    _ settings: S3Settings, credentials: AWSCredentials, options: HTTPClient.Options = HTTPClient.Options(),
-    retries: RetrySchedule = RetrySchedule()
+    _ settings: S3Settings, credentials: AWSCredentials, pruneCredentials: AWSCredentials? = nil,
+    options: HTTPClient.Options = HTTPClient.Options(), retries: RetrySchedule = RetrySchedule()
   ) {
     self.settings = settings
     self.retries = retries
-    connection = S3Connection(settings, credentials, options)
+    connection = S3Connection(settings, credentials, prune: pruneCredentials, options)
   }
 
   private init(_ other: S3Store, retries: RetrySchedule) {
@@ -37,7 +38,10 @@ public final class S3Store: ObjectStore, HTTPStore {
     connection = other.connection
   }
 
-  public var once: any ObjectStore { S3Store(self, retries: RetrySchedule(total: .zero)) }
+  public var once: any ObjectStore { trying(total: .zero) }
+
+  /// The same, each call tried again for so long.
+  func trying(total: Duration) -> S3Store { S3Store(self, retries: RetrySchedule(total: total)) }
 
   func send(
     _ call: S3Connection.Call, _ cancellation: Cancellation = Cancellation(), again: () -> Void = {}
@@ -66,7 +70,7 @@ public final class S3Store: ObjectStore, HTTPStore {
     let probe = Array("A put of this object with If-None-Match was heeded where it has only one version.\n".utf8)
     let heeds = try probe.withUnsafeBytes { bytes in
       for _ in 0..<2 {
-        let call = putCall("tmp/conditional-put", bytes, hash: SHA256Digest.hash(probe), conditional: true)
+        let call = try putCall("tmp/conditional-put", bytes, hash: SHA256Digest.hash(probe), conditional: true)
         if try send(call, cancellation).status == 412 { return true }
       }
       return false
@@ -76,12 +80,12 @@ public final class S3Store: ObjectStore, HTTPStore {
   }
 
   private func putCall(
-    _ name: String, _ bytes: UnsafeRawBufferPointer, hash: [UInt8], conditional: Bool
-  ) -> S3Connection.Call {
+    _ name: String, _ bytes: UnsafeRawBufferPointer, hash: [UInt8], conditional: Bool, lockedUntil end: Timestamp? = nil
+  ) throws -> S3Connection.Call {
     let text = BytesText.hexadecimal(hash)
     var call = S3Connection.Call(method: .put, key: key(name), body: bytes, payloadHash: text)
     // By it a put whose answer was lost is known again.
-    call.headers = [("x-amz-meta-sha256", text)]
+    call.headers = try [("x-amz-meta-sha256", text)] + lockHeaders(bytes, until: end)
     if conditional {
       call.headers.append(("If-None-Match", "*"))
       call.accepted = [412]
@@ -97,7 +101,8 @@ public final class S3Store: ObjectStore, HTTPStore {
     as name: ObjectName
   ) throws {
     let hash = try SHA256Digest.hash(pieces: [bytes])
-    let call = putCall(text, bytes, hash: hash, conditional: conditional)
+    let lockEnd = lockEnd(name)
+    let call = try putCall(text, bytes, hash: hash, conditional: conditional, lockedUntil: lockEnd)
     var wasRepeated = false
     let response = try send(call, cancellation) { wasRepeated = true }
     if response.status == 412 {
@@ -108,6 +113,8 @@ public final class S3Store: ObjectStore, HTTPStore {
     guard response.headers["etag"] != nil, !Self.isError(response.body) else {
       throw S3Error(response, bucket: settings.bucket)
     }
+    // WAL and the rest is not asked for again, and there is much of it.
+    if let lockEnd, isPack(text) || text.contains("/metadata/") { connection.knownLocks.note(name, lockEnd) }
   }
 
   /// Some operations answer 200 first and fail later.
@@ -115,23 +122,48 @@ public final class S3Store: ObjectStore, HTTPStore {
 
   public func delete(_ name: ObjectName) throws {
     try calling("delete", name) {
-      _ = try send(S3Connection.Call(method: .delete, key: key(name.text), accepted: [404]))
+      do {
+        _ = try send(S3Connection.Call(method: .delete, key: key(name.text), accepted: [404]))
+      } catch let error as S3Error where error.isDenied {
+        throw StorageError.deletionRefused(name, in: location, cause: ErrorReport(error))
+      }
     }
+    connection.knownLocks.forget([name])
   }
 
   // MARK: Reading
 
-  private func head(_ name: ObjectName) throws -> HTTPResponse? {
-    let call = S3Connection.Call(method: .head, key: key(name.text), accepted: [404])
+  func head(_ name: ObjectName) throws -> HTTPResponse? {
+    var call = S3Connection.Call(method: .head, key: key(name.text), accepted: [403, 404])
     let response = try send(call)
-    if response.status != 404 { return response }
+    if response.isSuccess { return response }
     // Without a body it does not say whether the bucket is there, and one that is gone is no store without objects.
     var byte: UInt8 = 0
     return try withUnsafeMutableBytes(of: &byte) { byte in
       let look = S3Connection.Call(
         method: .get, key: call.key, headers: [("Range", "bytes=0-0")], sink: .memory(byte), accepted: [404, 416])
+      if try isMissing(look) { return nil }
       // Somebody may have put it meanwhile.
-      return try send(look).status == 404 ? nil : try send(call)
+      call.accepted = []
+      return try send(call)
+    }
+  }
+
+  /// Whether the server says that there is no such object.
+  ///
+  /// To keys that may list only what lies below a prefix it says 403 of any object that is missing, since the question
+  /// for one names no prefix. They may ask for the list of that one name.
+  /// - SeeAlso: AWS, "HeadObject", on 403 and 404.
+  private func isMissing(_ look: S3Connection.Call) throws -> Bool {
+    do {
+      return try send(look).status == 404
+    } catch let error as S3Error where error.isDenied {
+      let query = [("list-type", "2"), ("prefix", look.key), ("max-keys", "1")]
+      let response = try send(S3Connection.Call(method: .get, query: query))
+      guard let root = XMLElement.parse(response.body), root.name == "ListBucketResult",
+        root.child("Contents")?.child("Key")?.text != look.key
+      else { throw error }
+      return true
     }
   }
 
@@ -149,7 +181,12 @@ public final class S3Store: ObjectStore, HTTPStore {
     try read(name, at: offset, into: buffer) { range in
       let call = S3Connection.Call(
         method: .get, key: key(name.text), headers: [("Range", range)], sink: .memory(buffer), accepted: [404, 416])
-      return try send(call)
+      do {
+        return try send(call)
+      } catch let error as S3Error where error.isDenied {
+        if try head(name) == nil { throw StorageError.missing(name, in: location) }
+        throw error
+      }
     }
   }
 

@@ -1,0 +1,140 @@
+import BackupModel
+import BlockingWork
+import Foundation
+import Storage
+import TestSupport
+import Testing
+import Transfer
+
+@Suite("A bucket with versions", .serialized) struct S3VersionsTests {
+  @Test("keeps the contract of stores, also with locks", arguments: [ObjectServer.BucketKind.versioned, .locking])
+  func contract(kind: ObjectServer.BucketKind) throws {
+    try ObjectServer.run(.ceph) { server in
+      try server.makeBucket("contract", kind)
+      for (number, (what, check)) in StorageContract.checks.enumerated() {
+        let lock = kind == .locking ? S3Lock(mode: .governance, period: .seconds(3600)) : nil
+        let store = TestBucket.store("contract", on: server, prefix: "check/\(number)", lock: lock)
+        do {
+          try check(StorageContract(store: store))
+        } catch {
+          Issue.record("\(what): \(ErrorReport(error))")
+        }
+      }
+    }
+  }
+
+  @Test("is read as it was before objects were deleted and overwritten", arguments: [ObjectServer.Kind.ceph, .moto])
+  func past(kind: ObjectServer.Kind) throws {
+    try ObjectServer.run(kind) { server in
+      try server.makeBucket("past", .versioned)
+      let store = TestBucket.store("past", on: server, prefix: "pg", pageSize: 3)
+      let names = ["a/1", "a/10", "a/2", "a/b/3", "top"]
+      for name in names { try put(name, name, store) }
+      let begin = try waitForNextSecond()
+      try server.amazon(
+        """
+        for name in ["pg/a/1", "pg/a/b/3"]: s3.delete_object(Bucket="past", Key=name)
+        for round in range(7): s3.put_object(Bucket="past", Key="pg/a/2", Body=b"overwritten %d" % round)
+        s3.put_object(Bucket="past", Key="pg/a/1", Body=b"again")
+        s3.put_object(Bucket="past", Key="pg/a/new", Body=b"new")
+        s3.delete_object(Bucket="past", Key="pg/top")
+        """)
+      #expect(try texts(below: "a", store) == ["a/1": "again", "a/10": "a/10", "a/2": "overwritten 6", "a/new": "new"])
+      #expect(try store.size(of: name("top")) == nil)
+      let past = try store.asOf(begin)
+      #expect(try texts(below: "", past) == ["top": "top"])
+      #expect(try past.list(below: "").prefixes == ["a"])
+      #expect(try texts(below: "a", past) == ["a/1": "a/1", "a/10": "a/10", "a/2": "a/2"])
+      #expect(try texts(below: "a/b", past.once) == ["a/b/3": "a/b/3"])
+      // Without a list before.
+      let other = try store.asOf(begin)
+      #expect(try other.size(of: name("a/1")) == 3)
+      #expect(try String(decoding: other.readAll(name("a/2")), as: UTF8.self) == "a/2")
+      for text in ["a/new", "a", "never"] { #expect(try other.size(of: name(text)) == nil) }
+      let early = try store.asOf(begin - .seconds(3600))
+      #expect(try early.list(below: "a").objects.isEmpty && early.size(of: name("top")) == nil)
+      #expect(throws: StorageError.self) { try put("a/3", "3", past) }
+      #expect(throws: StorageError.self) { try past.delete(name("a/1")) }
+    }
+  }
+
+  @Test("whose versioning is off, and any other store, says that it keeps nothing")
+  func noPast() throws {
+    try ObjectServer.run(.moto) { server in
+      try server.makeBucket("plain")
+      let store = TestBucket.store("plain", on: server)
+      #expect { try store.asOf(.now()) } throws: {
+        ErrorReport($0).description.contains("versioning of its bucket is off")
+      }
+    }
+    #expect {
+      try PosixStore(root: "/nowhere").asOf(.now())
+    } throws: {
+      ErrorReport($0).description.contains("/nowhere")
+    }
+  }
+
+  @Test("locks what restores need and leaves the rest free", arguments: [ObjectServer.Kind.ceph, .moto])
+  func locks(kind: ObjectServer.Kind) throws {
+    try ObjectServer.run(kind) { server in
+      try server.makeBucket("locks", .locking)
+      let day = Duration.seconds(86400)
+      func open() -> S3Store {
+        TestBucket.store("locks", on: server, prefix: "pg", lock: S3Lock(mode: .compliance, period: day))
+      }
+      let store = open()
+      let lineage = "clusters/main/7000000000/"
+      let kept = [
+        "repository.json", "keys/k/file.json", lineage + "packs/p", lineage + "metadata/m", lineage + "backups/b",
+        lineage + "wal/00000002.history", lineage + "wal/00000001/000000010000000000000001",
+      ]
+      let free = [
+        "tmp/probe", lineage + "leases/h/1", lineage + "checkpoints/b-1", lineage + "tombstones/b-1",
+        lineage + "gaps/g", lineage + "claims/b-j", lineage + "damage/p", lineage + "acceptances/1",
+        lineage + "wal/00000001/000000010000000000000001.partial/0000-0001",
+      ]
+      for name in kept + free { try put(name, name, store) }
+      let begin = Timestamp.now()
+      // Another process, which remembers nothing.
+      let locks = try #require(open().locks)
+      for text in kept {
+        let end = try #require(try locks.end(of: name(text), after: begin), "\(kind): \(text)")
+        #expect(abs((end - begin - day).components.seconds) < 60, "\(kind): \(text)")
+      }
+      for text in free { #expect(try locks.end(of: name(text), after: begin) == nil, "\(text)") }
+      let pack = try name(kept[2])
+      try locks.extend(pack, to: begin + day * 30)
+      let end = try #require(try open().locks?.end(of: pack, after: begin))
+      #expect(abs((end - begin - day * 30).components.seconds) < 2)
+      #expect { try locks.end(of: name("keys/none"), after: begin) } throws: {
+        ($0 as? StorageError)?.isMissing == true
+      }
+      try locks.requireUsable()
+      try server.makeBucket("plain")
+      let plain = TestBucket.store("plain", on: server, lock: S3Lock(mode: .governance, period: day))
+      #expect { try plain.locks?.requireUsable() } throws: { ErrorReport($0).description.contains("no object lock") }
+    }
+  }
+
+  private func name(_ text: String) throws -> ObjectName { try #require(ObjectName(text)) }
+
+  private func put(_ text: String, _ content: String, _ store: any ObjectStore) throws {
+    let name = try name(text)
+    try Array(content.utf8).withUnsafeBytes { try store.put(name, $0, cancellation: Cancellation()) }
+  }
+
+  private func texts(below prefix: String, _ store: any ObjectStore) throws -> [String: String] {
+    try store.list(below: prefix).objects.reduce(into: [:]) {
+      $0[$1.name.text] = String(decoding: try store.readAll($1.name), as: UTF8.self)
+    }
+  }
+
+  /// Servers tell times in whole seconds.
+  private func waitForNextSecond() throws -> Timestamp {
+    let now = Timestamp.now()
+    try Poll.until(.seconds(5), "the next second", every: .milliseconds(50)) {
+      Timestamp.now().seconds > now.seconds + 1
+    }
+    return Timestamp(seconds: now.seconds + 1)
+  }
+}
