@@ -38,6 +38,15 @@ extension ValueType where Value == StorageClasses {
   }
 }
 
+extension ValueType where Value == ObjectLockSettings {
+  static let objectLock = ValueType(name: "mapping of `mode` and `for`", range: nil) { place in
+    guard let reader = MappingReader(place, keys: ObjectLockKeys.keys) else { return nil }
+    let mode = reader.value(ObjectLockKeys.mode)
+    guard let period = reader.value(ObjectLockKeys.period), let mode else { return nil }
+    return ObjectLockSettings(mode: mode, period: period)
+  }
+}
+
 extension ValueType where Value == GCSPlace.Credentials {
   static let googleCredentials = ValueType(name: "place of a key file, or `none`", range: nil) { place in
     if case .scalar = place.node, place.plainText == "none" { return GCSPlace.Credentials.none }

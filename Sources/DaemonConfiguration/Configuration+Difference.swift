@@ -91,7 +91,10 @@ extension RepositorySettings.KeyRecipient {
 
 extension StoreSettings {
   fileprivate var facts: Configuration.Facts {
-    [("durability", durability.rawValue), ("keep", keep?.text), ("bandwidth", bandwidth?.description)] + place.facts
+    [
+      ("durability", durability.rawValue), ("keep", keep?.text), ("bandwidth", bandwidth?.description),
+      ("lock", lock?.text),
+    ] + place.facts
   }
 }
 
@@ -115,7 +118,10 @@ extension StorePlace {
         ("path-style", place.isPathStyle.map { "\($0)" }), ("packs", place.storageClass.packs),
         ("other", place.storageClass.other), ("access-key", place.credentials?.accessKey.description),
         ("secret-key", place.credentials?.secretKey.description),
-        ("session-token", place.credentials?.sessionToken?.description), ("ca-file", place.certificateFile),
+        ("session-token", place.credentials?.sessionToken?.description),
+        ("prune-access-key", place.pruneCredentials?.accessKey.description),
+        ("prune-secret-key", place.pruneCredentials?.secretKey.description),
+        ("prune-session-token", place.pruneCredentials?.sessionToken?.description), ("ca-file", place.certificateFile),
       ]
     }
   }

@@ -127,12 +127,16 @@ enum StoreKeys {
   static let bandwidth = Key(
     "bandwidth", .rate("32KiB", "100GiB"), .optional,
     "The most that goes to a store beyond this host and comes from it per second: `20MiB/s`.")
+  static let lock = Key(
+    "lock", .objectLock, .optional,
+    "Of a bucket of S3 that can: what restores need is locked when it is put, and for longer when a new backup leans on it: `{mode: compliance, for: 30d}`. Nobody can delete it before, with whatever keys; `governance` leaves that to those with a right of its own."
+  )
   static let section = Section(
     path: "repository.stores.<store>", sentence: "A place that holds a complete copy of the repository.",
     keys: [
       path.declaration, s3.declaration, gcs.declaration, sftp.declaration, durability.declaration, keep.declaration,
-      bandwidth.declaration,
-    ] + ["azure", "lock"].map { .refused($0) })
+      bandwidth.declaration, lock.declaration,
+    ] + ["azure"].map { .refused($0) })
 }
 
 enum S3Keys {
@@ -154,13 +158,17 @@ enum S3Keys {
     "credentials", .awsKeys, .optional,
     "Where the keys are kept: `{access-key: {credential: NAME}, secret-key: {credential: NAME}}`, and `session-token`. Without it they come from the environment, from the shared credentials file, or from the instance's role, in this order."
   )
+  static let pruneCredentials = Key(
+    "prune-credentials", .awsKeys, .optional,
+    "Where other keys are kept that delete, in the form of `credentials`: nothing else is done with them. With keys in `credentials` that cannot delete they belong on a host that only prunes; without them what prune would remove waits."
+  )
   static let certificateFile = Key(
     "ca-file", .absolutePath, .optional, "Certificates in PEM to trust instead of the system's.")
   static let section = Section(
     path: "repository.stores.<store>.s3", sentence: "A bucket.",
     keys: [
       bucket.declaration, region.declaration, endpoint.declaration, pathStyle.declaration, prefix.declaration,
-      storageClass.declaration, credentials.declaration, certificateFile.declaration,
+      storageClass.declaration, credentials.declaration, pruneCredentials.declaration, certificateFile.declaration,
     ])
 }
 
@@ -210,6 +218,14 @@ enum StorageClassKeys {
   static let packs = Key("packs", .text, .optional, "The class of packs.")
   static let other = Key("other", .text, .optional, "The class of everything else.")
   static let keys = [packs.declaration, other.declaration]
+}
+
+enum ObjectLockKeys {
+  static let mode = Key(
+    "mode", .choice() as ValueType<ObjectLockMode>, .required,
+    "`governance`: who has the right to may unlock. `compliance`: nobody may.")
+  static let period = Key("for", .duration("1h", "36500d"), .required, "How long.")
+  static let keys = [mode.declaration, period.declaration]
 }
 
 enum AWSKeyKeys {

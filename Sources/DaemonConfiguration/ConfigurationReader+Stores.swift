@@ -7,13 +7,20 @@ extension ConfigurationReader {
     let durability = reader.value(StoreKeys.durability)
     let keep = reader.value(StoreKeys.keep)
     let bandwidth = reader.value(StoreKeys.bandwidth)
+    let lock = reader.value(StoreKeys.lock)
     let found = readPlace(reader)
     guard let durability, let found else { return nil }
     if bandwidth != nil, case .directory = found {
       reader.place(of: StoreKeys.bandwidth).report("a directory of this host has no line to spare")
     }
+    if reader.has(StoreKeys.lock) {
+      guard case .s3 = found else {
+        reader.place(of: StoreKeys.lock).report("goes with s3: only a bucket of S3 locks objects")
+        return nil
+      }
+    }
     return Placed(
-      value: StoreSettings(id: id, place: found, durability: durability, keep: keep, bandwidth: bandwidth),
+      value: StoreSettings(id: id, place: found, durability: durability, keep: keep, bandwidth: bandwidth, lock: lock),
       place: kindPlace(reader))
   }
 
@@ -51,11 +58,13 @@ extension ConfigurationReader {
     let prefix = reader.value(S3Keys.prefix)
     let storageClass = reader.value(S3Keys.storageClass)
     let credentials = reader.value(S3Keys.credentials)
+    let pruneCredentials = reader.value(S3Keys.pruneCredentials)
     let certificateFile = reader.value(S3Keys.certificateFile)
     guard let bucket, let region else { return nil }
     return S3Place(
       bucket: bucket, region: region, endpoint: endpoint, isPathStyle: pathStyle, prefix: prefix ?? "",
-      storageClass: storageClass ?? StorageClasses(), credentials: credentials, certificateFile: certificateFile)
+      storageClass: storageClass ?? StorageClasses(), credentials: credentials,
+      pruneCredentials: pruneCredentials, certificateFile: certificateFile)
   }
 
   private func readGCS(_ place: Place) -> GCSPlace? {

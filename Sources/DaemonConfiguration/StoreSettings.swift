@@ -12,6 +12,8 @@ public struct StoreSettings: Sendable, Hashable {
   public var keep: RetentionPolicy?
   /// Bytes a second that go there and come from there; nil: as many as the line takes.
   public var bandwidth: ByteCount?
+  /// How what is put is locked; only of a bucket of S3.
+  public var lock: ObjectLockSettings?
 
   /// The secrets it names.
   var secrets: [Configuration.NamedSecret] {
@@ -22,11 +24,13 @@ public struct StoreSettings: Sendable, Hashable {
     switch place {
     case .directory: return []
     case .s3(let place):
-      guard let keys = place.credentials else { return [] }
-      let token = keys.sessionToken.map { [named("s3.credentials.session-token", $0)] } ?? []
-      return [
-        named("s3.credentials.access-key", keys.accessKey), named("s3.credentials.secret-key", keys.secretKey),
-      ] + token
+      return [("credentials", place.credentials), ("prune-credentials", place.pruneCredentials)].flatMap { name, keys in
+        guard let keys else { return [] as [Configuration.NamedSecret] }
+        let token = keys.sessionToken.map { [named("s3.\(name).session-token", $0)] } ?? []
+        return [
+          named("s3.\(name).access-key", keys.accessKey), named("s3.\(name).secret-key", keys.secretKey),
+        ] + token
+      }
     case .gcs(let place):
       guard case .serviceAccount(let source) = place.credentials else { return [] }
       return [named("gcs.credentials", source)]
@@ -70,6 +74,8 @@ public struct S3Place: Sendable, Hashable, CustomStringConvertible {
   public var storageClass: StorageClasses
   /// Nil: the environment, the shared file, or the instance's role.
   public var credentials: AWSKeySources?
+  /// What deletions are signed with; nil: as everything else.
+  public var pruneCredentials: AWSKeySources?
   /// Certificates to trust instead of the system's.
   public var certificateFile: String?
 
@@ -121,6 +127,17 @@ public struct StorageClasses: Sendable, Hashable {
   public var packs: String?
   /// Manifests, page maps and WAL: they must be readable at once.
   public var other: String?
+}
+
+/// Whether anybody may unlock before a lock ends.
+public enum ObjectLockMode: String, Sendable, Hashable, CaseIterable { case governance, compliance }
+
+/// How objects are locked when they are put.
+public struct ObjectLockSettings: Sendable, Hashable {
+  public var mode: ObjectLockMode
+  public var period: Duration
+
+  var text: String { "\(mode.rawValue) for \(DurationText.format(period))" }
 }
 
 /// Where the parts of an access key are kept.

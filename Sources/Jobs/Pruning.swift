@@ -79,6 +79,13 @@ struct Pruning: Sendable {
         "cluster": "\(cluster)", "deletedBackups": "\(deleted.count)", "removedBackups": "\(removed.count)",
         "freedBytes": "\(freed.value)",
       ])
+    for report in reports {
+      guard let refusal = report.refusal else { continue }
+      // A fact of the configuration: some other host prunes.
+      logger.info(
+        "store not pruned, its keys may not delete",
+        metadata: ["cluster": "\(cluster)", "store": "\(report.store)", "error": "\(refusal)"])
+    }
     if let error = errors.first {
       raise(error)
     } else {

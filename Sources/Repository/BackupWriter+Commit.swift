@@ -28,8 +28,11 @@ extension BackupWriter {
     finishCache(header)
     var published: [StoreID] = []
     var lastError: (any Error)?
+    var warnings: [ErrorReport] = []
     for store in holding {
       do {
+        // Before there is a manifest: nothing that is listed leans on what anybody may delete.
+        if let failure = try extendLocks(header, in: store, cancellation) { warnings.append(ErrorReport(failure)) }
         try publish(objects, of: header.id, in: store, cancellation: cancellation)
         published.append(store.id)
       } catch {
@@ -41,9 +44,20 @@ extension BackupWriter {
     // packs away.
     if published.isEmpty { throw lastError ?? CancellationError() }
     let missing = repository.required.map(\.id).filter { !published.contains($0) }
-    let warnings = settle(header.id, isComplete: missing.isEmpty)
+    warnings += settle(header.id, isComplete: missing.isEmpty)
     return Committed(
       backup: header.backup(stores: published, missingStores: missing), failures: failures, warnings: warnings)
+  }
+
+  /// WAL needs none: what the backup needs of it is as young as the backup.
+  private func extendLocks(
+    _ header: ManifestHeader, in store: RepositoryStore, _ cancellation: Cancellation
+  ) throws -> RepositoryError? {
+    guard let locks = LockExtension(store) else { return nil }
+    // Parts of this manifest are put, and locked, after this.
+    var names = try repository.commonNames(in: store) + lineage.names(of: usage.livePacks, parts: [])
+    if header.timeline.value > 1 { names.append(lineage.history(header.timeline)) }
+    return try locks.extend(names, cancellation)
   }
 
   private func counted(_ header: ManifestHeader) -> ManifestHeader {
@@ -95,6 +109,8 @@ extension BackupWriter {
     }
     do {
       try RunCheckpoint.remove(upTo: backup, repository, lineage)
+    } catch let error as StorageError where error.isDeletionRefused {
+      // A prune with other keys takes them away.
     } catch {
       warnings.append(ErrorReport(error))
     }

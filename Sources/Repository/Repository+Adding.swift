@@ -19,6 +19,7 @@ extension Repository {
     for store in empty where try !isEmpty(store) {
       throw RepositoryError.alreadyExists(store.id, location: store.objects.location)
     }
+    for store in empty { try store.requireLock() }
     var names: Set<ObjectName> = []
     for (_, listing) in try repository.listings(below: "keys") {
       for key in listing.prefixes {

@@ -85,6 +85,7 @@ public struct Repository: Sendable {
     for store in stores where try !isEmpty(store) {
       throw RepositoryError.alreadyExists(store.id, location: store.objects.location)
     }
+    for store in stores { try store.requireLock() }
     let id = RepositoryID.random()
     let dataKey = try DataKey.random()
     let root = Root(format: formatVersion, repository: id, created: .now())

@@ -22,6 +22,8 @@ public enum RepositoryError: OperatorError {
   case filePagesMissing(String)
   /// The cluster was upgraded or re-initialised, or the connection leads elsewhere.
   case systemIdentifierDiffers(ClusterID, repository: SystemIdentifier, server: SystemIdentifier)
+  /// What a backup leans on is there, and its lock may run out.
+  case notLocked(StoreID, cause: ErrorReport)
 
   public var summary: String {
     switch self {
@@ -38,6 +40,7 @@ public enum RepositoryError: OperatorError {
     case .filePagesMissing(let path): "cannot store \"\(path.prefix(200))\""
     case .systemIdentifierDiffers(let cluster, _, _):
       "cannot back up cluster \"\(cluster)\": it is not the one in the repository"
+    case .notLocked(let store, _): "could not lock for longer all that a backup needs in store \"\(store)\""
     }
   }
 
@@ -65,6 +68,7 @@ public enum RepositoryError: OperatorError {
     case .filePagesMissing: "Some of its pages were neither stored nor taken over. This is a fault of this program."
     case .systemIdentifierDiffers(_, let known, let server):
       "The repository goes on with system identifier \(known); the server says \(server)."
+    case .notLocked(_, let cause): cause.summary + (cause.detail.map { ": \($0)" } ?? "")
     }
   }
 
@@ -84,6 +88,7 @@ public enum RepositoryError: OperatorError {
     case .filePagesMissing: "Run the job again, and report this."
     case .systemIdentifierDiffers(let cluster, _, _):
       "Check that the connection leads to the right server. If it was upgraded by pg_upgrade or made anew by initdb, run \"backupctl cluster accept \(cluster)\"."
+    case .notLocked(_, let cause): cause.hint ?? "The next backup tries again."
     }
   }
 

@@ -1,4 +1,4 @@
-internal import BackupModel
+public import BackupModel
 public import DaemonConfiguration
 public import Repository
 internal import Storage
@@ -50,10 +50,19 @@ public enum ConfiguredRepository {
   private static func s3(_ place: S3Place, _ store: StoreSettings, _ secrets: SecretReader) -> S3Store {
     let settings = S3Settings(
       bucket: place.bucket, region: place.region, endpoint: place.endpoint, isPathStyle: place.isPathStyle,
-      prefix: place.prefix, packClass: place.storageClass.packs, otherClass: place.storageClass.other)
+      prefix: place.prefix, packClass: place.storageClass.packs, otherClass: place.storageClass.other,
+      lock: store.lock.map { S3Lock(mode: mode($0.mode), period: $0.period) })
     return S3Store(
       settings, credentials: awsCredentials(place.credentials, secrets),
+      pruneCredentials: place.pruneCredentials.map { awsCredentials($0, secrets) },
       options: options(store, certificates: place.certificateFile))
+  }
+
+  private static func mode(_ mode: ObjectLockMode) -> S3Lock.Mode {
+    switch mode {
+    case .governance: .governance
+    case .compliance: .compliance
+    }
   }
 
   static func awsCredentials(_ sources: AWSKeySources?, _ secrets: SecretReader) -> AWSCredentials {
@@ -95,6 +104,26 @@ public enum ConfiguredRepository {
   /// Removes what writers that died left in the stores' places for unfinished objects.
   public static func sweep(_ repository: Repository) throws {
     for store in repository.stores { try (store.objects as? PosixStore)?.sweep() }
+  }
+
+  /// Stores as they were at a moment, and why others are left out.
+  /// - Throws: ``PastStoresMissing`` where no store can tell.
+  public static func past(
+    _ stores: [RepositoryStore], asOf moment: Timestamp
+  ) throws -> (stores: [RepositoryStore], leftOut: [StoreID: ErrorReport]) {
+    var found: [RepositoryStore] = []
+    var leftOut: [StoreID: ErrorReport] = [:]
+    for store in stores {
+      do {
+        found.append(
+          RepositoryStore(
+            id: store.id, objects: try store.objects.asOf(moment), durability: store.durability, keep: store.keep))
+      } catch {
+        leftOut[store.id] = ErrorReport(error)
+      }
+    }
+    if found.isEmpty { throw PastStoresMissing(moment: moment, reasons: leftOut) }
+    return (found, leftOut)
   }
 
   public static func open(_ settings: RepositorySettings, _ credentials: Credentials) throws -> Repository {

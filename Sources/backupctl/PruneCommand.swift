@@ -34,6 +34,10 @@ struct PruneCommand: ParsableCommand {
     shared.show(reports.json) {
       reports.isEmpty ? "there are no backups yet" : reports.map { Self.text($0, dryRun) }.joined(separator: "\n\n")
     }
+    for report in reports {
+      guard let refusal = report.refusal else { continue }
+      ErrorOutput.warn("nothing was removed from store \"\(report.store)\": \(refusal.summary)", hint: refusal.hint)
+    }
     let errors = reports.compactMap(\.error)
     for error in errors { ErrorOutput.print(error) }
     if !errors.isEmpty { throw ExitCode(ExitStatus.failed) }
@@ -73,7 +77,7 @@ extension PruneReport: JSONConvertible {
     }
     return .fields([
       "cluster": cluster, "systemIdentifier": systemIdentifier, "store": store, "entries": entries,
-      "freedBytes": freedBytes, "error": error,
+      "freedBytes": freedBytes, "refusal": refusal, "error": error,
     ])
   }
 }

@@ -55,7 +55,7 @@ extension DaemonControl {
       for store in settings.stores where !old.stores.contains(store) {
         var alone = settings
         alone.stores = [store]
-        _ = try ConfiguredRepository.open(alone, credentials)
+        for store in try ConfiguredRepository.open(alone, credentials).stores { try store.requireLock() }
       }
       return try ConfiguredRepository.open(settings, credentials)
     }

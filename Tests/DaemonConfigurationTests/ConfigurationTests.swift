@@ -207,6 +207,17 @@ enum Sample {
         ]
       ),
       (
+        Sample.text(stores: "    a: {path: /a, lock: {mode: compliance, for: 30d}}\n"),
+        ["f:6:25: repository.stores.a.lock: goes with s3: only a bucket of S3 locks objects"]
+      ),
+      (
+        Sample.text(stores: "    a: {s3: {bucket: b, region: r}, lock: {mode: strict}}\n"),
+        [
+          "f:6:43: repository.stores.a.lock: the key \"for\" is missing",
+          "f:6:50: repository.stores.a.lock.mode: \"strict\" is not one of governance, compliance",
+        ]
+      ),
+      (
         Sample.text(stores: "    a: {azure: {container: c}}\n"),
         ["f:6:9: repository.stores.a.azure: is not supported by this version"]
       ),

@@ -63,7 +63,7 @@ import Testing
           "pagesChanged", "pagesRewritten", "tablespaces", "damagedPages", "configurationFiles", "warnings",
         ]))
     let pruned = try site.json("prune", "--dry-run")[0]
-    #expect(pruned.keys == ["cluster", "systemIdentifier", "store", "entries", "freedBytes", "error"])
+    #expect(pruned.keys == ["cluster", "systemIdentifier", "store", "entries", "freedBytes", "refusal", "error"])
     #expect(pruned["entries"][0].keys == ["action", "kind", "name", "count", "bytes", "reason"])
     let verified = try #require(try site.json("verify", "--full").array)
     #expect(

@@ -456,3 +456,37 @@ let day: Duration = .seconds(86400)
     }
   }
 }
+
+@Suite("Prune with keys that may not delete") struct RefusedPruneTests {
+  @Test("says so once, is no failure, and all goes with keys that may")
+  func refused() throws {
+    try RepositoryFixture.run { fixture throws in
+      let pruned = PrunedSeries(fixture)
+      var generator = SystemRandomNumberGenerator()
+      try pruned.take(4, using: &generator)
+      for entry in pruned.taken.dropLast(2) { try pruned.delete(entry.backup) }
+      let asked = Mutex<[ObjectName]>([])
+      let location = fixture.stores[0].location
+      fixture.stores[0].faults.withLock { faults in
+        faults.beforeDelete = { name in
+          asked.withLock { $0.append(name) }
+          throw StorageError.deletionRefused(name, in: location, cause: ErrorReport(summary: "AccessDenied"))
+        }
+      }
+      let report = try pruned.prune(later: day * 3)
+      #expect(report.error == nil && report.refusal?.summary.contains("may not delete") == true)
+      #expect(!report.entries.contains { $0.action == .remove } && report.freedBytes.value == 0)
+      #expect(report.entries.filter { $0.kind == "backup" && $0.action == .wait }.count == 2)
+      // Once, and its own lease.
+      #expect(asked.withLock { $0 }.filter { !$0.text.contains("/leases/") }.count == 1)
+      try pruned.take(1, using: &generator)
+      try pruned.compareRest()
+      fixture.stores[0].faults.withLock { $0.beforeDelete = { _ in } }
+      let late = try pruned.prune(later: day * 3)
+      #expect(late.error == nil && late.refusal == nil)
+      #expect(late.entries.filter { $0.kind == "backup" && $0.action == .remove }.count == 2)
+      try pruned.compareRest()
+      #expect(try fixture.files(below: fixture.lineage.leasesPrefix).isEmpty)
+    }
+  }
+}

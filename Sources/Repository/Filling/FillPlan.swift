@@ -15,6 +15,8 @@ struct FillPlan {
     var kind: ObjectKind?
     /// Of a manifest: what it refers to and this store lacks.
     var needs: Set<ObjectName> = []
+    /// Of a manifest: what it refers to and this store has.
+    var held: Set<ObjectName> = []
   }
 
   /// Words on backups and lineages; before everything else, since a deleted backup must not come back as another.
@@ -72,7 +74,8 @@ struct FillPlan {
       (packs.missing + metadata.missing).map { ($0.name, $0) }, uniquingKeysWith: { first, _ in first })
     var needed: Set<ObjectName> = []
     for backup in lacking where backup.finished <= youngest {
-      let names = try references(of: backup.id).subtracting(held)
+      let references = try references(of: backup.id)
+      let names = references.subtracting(held)
       if let nowhere = names.first(where: { missing[$0] == nil }) {
         failure = failure ?? .missing(nowhere, in: sources.stores[0].objects.location)
         continue
@@ -81,17 +84,15 @@ struct FillPlan {
       needed.formUnion(names)
       manifests.append(
         Object(
-          name: lineage.manifest(backup.id), size: 0, written: backup.finished, kind: .manifest, needs: names))
+          name: lineage.manifest(backup.id), size: 0, written: backup.finished, kind: .manifest, needs: names,
+          held: references.intersection(held)))
     }
     contents += needed.sorted().compactMap { missing[$0] }
   }
 
   private func references(of backup: BackupID) throws -> Set<ObjectName> {
     let reader = try BackupReader(sources, lineage, backup)
-    let live = try reader.livePacks().map { live in
-      live.kind == .metadata ? lineage.metadataPack(live.pack) : lineage.pack(live.pack)
-    }
-    return Set(live + reader.header.parts.map { lineage.metadataPack($0) })
+    return Set(lineage.names(of: try reader.livePacks(), parts: reader.header.parts))
   }
 
   private mutating func addWAL(from oldest: LSN, _ youngest: Timestamp) throws {

@@ -78,8 +78,17 @@ public struct StoreFiller: Sendable {
     var lost = try copy(plan.documents, progress, cancellation)
     lost.merge(try copy(plan.contents, progress, cancellation)) { $1 }
     let whole = plan.manifests.filter { $0.needs.isDisjoint(with: lost.keys) }
+    let unlocked = try extendLocks(whole, cancellation)
     lost.merge(try copy(whole, progress, cancellation)) { $1 }
     if let error = plan.failure ?? lost.min(by: { $0.key < $1.key })?.value { throw error }
+    if let unlocked { throw unlocked }
+  }
+
+  /// What manifests will lean on that the store had already; what is copied is locked by that.
+  private func extendLocks(_ manifests: [FillPlan.Object], _ cancellation: Cancellation) throws -> RepositoryError? {
+    guard !manifests.isEmpty, let locks = LockExtension(target, now: now()) else { return nil }
+    let held = manifests.reduce(into: Set(try repository.commonNames(in: target))) { $0.formUnion($1.held) }
+    return try locks.extend(held, cancellation)
   }
 
   /// What is missing now.

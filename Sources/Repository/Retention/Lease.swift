@@ -22,6 +22,8 @@ public final class Lease: @unchecked Sendable {
     /// When this object was written, and when it no longer counts.
     var renewed: Timestamp
     var expires: Timestamp
+    /// Set by a holder that is done and may not delete: none of its objects counts any more.
+    var ended: Bool?
   }
 
   static let life: Duration = .seconds(3600)
@@ -107,7 +109,7 @@ public final class Lease: @unchecked Sendable {
       state.withLock { $0.first = number }
     } catch let error as StorageError {
       // Taken away with the next one, or it expires.
-      if purpose == .prune { throw error }
+      if purpose == .prune, !error.isDeletionRefused { throw error }
     }
   }
 
@@ -158,6 +160,17 @@ public final class Lease: @unchecked Sendable {
       try queue.sync { try remove(upTo: number) }
     } catch {
       Self.left.withLock { _ = $0.insert(holder.description) }
+      if (error as? StorageError)?.isDeletionRefused == true { queue.sync { tellEnd(number + 1) } }
+    }
+  }
+
+  /// Says by one more object that the holder is done: prunes elsewhere need not wait until what is left expires.
+  private func tellEnd(_ number: Int) {
+    let moment = now()
+    let record = Record(purpose: purpose, taken: taken, renewed: moment, expires: moment, ended: true)
+    for store in repository.required {
+      // A store that does not take it is one more hour in which nothing is pruned there.
+      try? repository.putDocument(record, lineage.lease(holder, number), in: store, cancellation: Cancellation())
     }
   }
 
@@ -186,18 +199,12 @@ public final class Lease: @unchecked Sendable {
     var expired: [(store: RepositoryStore, name: ObjectName)] = []
     for store in repository.required {
       for holder in try store.objects.list(below: lineage.leasesPrefix).prefixes {
-        for object in try store.objects.list(below: lineage.leasesPrefix + "/" + holder).objects {
-          let record: Record?
-          do {
-            record = try repository.readDocument(Record.self, object.name)
-          } catch let error as StorageError where error.isMissing {
-            continue
-          } catch {
-            record = nil
-          }
+        let objects = try records(of: holder, repository, lineage, in: store, at: moment)
+        let hasEnded = objects.contains { $0.record?.ended == true } || left.withLock { $0.contains(holder) }
+        for (object, record) in objects {
           let written = object.modified ?? record?.renewed ?? moment
           let end = record.map { max($0.expires, written + life) } ?? written + unreadableLife
-          if end > moment, !left.withLock({ $0.contains(holder) }) {
+          if end > moment, !hasEnded {
             live.append(
               Live(holder: holder, purpose: record?.purpose, taken: record?.taken ?? written, store: store.id))
           } else {
@@ -207,5 +214,27 @@ public final class Lease: @unchecked Sendable {
       }
     }
     return (live, expired)
+  }
+
+  /// A holder's objects, with what those say that can be read. Of those that no longer count whatever they say nobody
+  /// asks: where keys may not delete there are many.
+  private static func records(
+    of holder: String, _ repository: Repository, _ lineage: Lineage, in store: RepositoryStore, at moment: Timestamp
+  ) throws -> [(object: Listing.Object, record: Record?)] {
+    var found: [(Listing.Object, Record?)] = []
+    for object in try store.objects.list(below: lineage.leasesPrefix + "/" + holder).objects {
+      if let written = object.modified, written + unreadableLife <= moment {
+        found.append((object, nil))
+        continue
+      }
+      do {
+        found.append((object, try repository.readDocument(Record.self, object.name)))
+      } catch let error as StorageError where error.isMissing {
+        continue
+      } catch {
+        found.append((object, nil))
+      }
+    }
+    return found
   }
 }

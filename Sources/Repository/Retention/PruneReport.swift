@@ -29,6 +29,8 @@ public struct PruneReport: Sendable {
   public var systemIdentifier: SystemIdentifier
   public var store: StoreID
   public var entries: [Entry] = []
+  /// Set where the store's keys may not delete: what would go waits for a prune with other keys.
+  public var refusal: ErrorReport?
   /// Set where the prune was refused or ended early: what is listed was done.
   public var error: ErrorReport?
 

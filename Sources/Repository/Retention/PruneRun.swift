@@ -65,9 +65,8 @@ final class PruneRun {
         // A store with a keep of its own needs the WAL of its own backups alone.
         try store.removeWAL(need: walNeed(store.store.keep == nil ? stores : [store]))
         try store.removeDamageMarks()
-        for object in expired where object.store.id == store.store.id {
-          try store.remove([object.name], "leases", nil, bytes: 0, "their holders are gone")
-        }
+        let leases = expired.filter { $0.store.id == store.store.id }.map(\.name)
+        try store.remove(leases, "leases", nil, bytes: 0, "their holders are gone")
       } catch let error as CancellationError {
         throw error
       } catch {

@@ -20,6 +20,7 @@ extension StorePrune {
     let size = run.wal.segmentSize
     let listing = try store.objects.list(below: lineage.walPrefix + "/" + folder)
     var whole: Set<WALSegment> = []
+    var unneeded: [(object: Listing.Object, segment: WALSegment)] = []
     var old = Group()
     var kept = Group()
     for object in listing.objects.sorted(by: { $0.name < $1.name }) {
@@ -28,9 +29,11 @@ extension StorePrune {
       if need.contains(segment.start(size: size), segment.end(size: size)) {
         kept.add(object, segment)
       } else {
-        old.add(object, segment)
+        unneeded.append((object, segment))
       }
     }
+    let free = Set(try unlocked(unneeded.map(\.object), "wal", nil).map(\.name))
+    for (object, segment) in unneeded where free.contains(object.name) { old.add(object, segment) }
     var overtaken = Group()
     for name in listing.prefixes where name.hasSuffix(".partial") {
       guard let segment = try? WALSegment(name: String(name.dropLast(8)), size: size) else { continue }
@@ -47,7 +50,7 @@ extension StorePrune {
     report.add(
       .keep, "wal", kept.range(size), count: kept.names.count, bytes: kept.bytes,
       "backups or the recovery window, from \(need.from) on, need it")
-    if !run.isDry { try recordPruned(old.spans(size), kept.spans(size).first?.start) }
+    if !run.isDry, report.refusal == nil { try recordPruned(old.spans(size), kept.spans(size).first?.start) }
     try remove(old.names, "wal", old.range(size), bytes: old.bytes, "no backup and no recovery window needs it")
     try remove(overtaken.names, "wal", nil, bytes: overtaken.bytes, "slices whose whole segment is there")
   }
@@ -71,7 +74,11 @@ extension StorePrune {
         timeline: span.timeline, first: span.start, end: span.end, reason: "It is older than the recovery window.",
         found: run.now, pruned: true)
       try repository.putDocument(gap, lineage.gap(gap.id), in: store, cancellation: run.cancellation)
-      for record in touching { try store.objects.delete(record.name) }
+      do {
+        try store.objects.delete(touching.map(\.name))
+      } catch let error as StorageError where error.isDeletionRefused {
+        // They say less than the new one, and nothing wrong.
+      }
     }
   }
 

@@ -68,10 +68,7 @@ final class StorePrune {
         wait("it was undeleted while this prune ran")
         continue
       }
-      try remove(
-        [lineage.manifest(header.id)], "backup", header.id.text, bytes: 0,
-        "deleted at \(tombstone.at): \(tombstone.reason)")
-      remaining.removeAll { $0.id == header.id }
+      try removeManifest(header, "deleted at \(tombstone.at): \(tombstone.reason)")
     }
   }
 
@@ -97,25 +94,17 @@ final class StorePrune {
         continue
       }
       try run.check()
-      try remove(
-        [lineage.manifest(header.id)], "backup", header.id.text, bytes: 0,
-        "this store keeps \(keep.text); other stores have it")
-      remaining.removeAll { $0.id == header.id }
+      try removeManifest(header, "this store keeps \(keep.text); other stores have it")
     }
   }
 
-  /// Objects deleted before it is asked again whether this prune may go on.
-  private static let batch = 1000
-
-  /// - Parameter name: In the report; nil reports the objects as a group.
-  func remove(_ names: [ObjectName], _ kind: String, _ name: String?, bytes: Int64, _ reason: String) throws {
-    if !run.isDry {
-      for start in stride(from: 0, to: names.count, by: Self.batch) {
-        try run.check()
-        try store.objects.delete(Array(names[start..<min(start + Self.batch, names.count)]))
-      }
+  private func removeManifest(_ header: ManifestHeader, _ reason: String) throws {
+    let name = lineage.manifest(header.id)
+    let object = Listing.Object(name: name, size: header.storedBytes.value)
+    guard try !unlocked([object], "backup", header.id.text).isEmpty else { return }
+    if try remove([name], "backup", header.id.text, bytes: 0, reason) {
+      remaining.removeAll { $0.id == header.id }
     }
-    report.add(.remove, kind, name, count: names.count, bytes: bytes, reason)
   }
 
   // MARK: Packs
@@ -133,23 +122,22 @@ final class StorePrune {
       var inUse = 0
       var used: Int64 = 0
       var young = 0
-      var garbage: [ObjectName] = []
-      var bytes: Int64 = 0
+      var garbage: [Listing.Object] = []
       for object in objects {
         guard let id = try? PackID(object.name.lastComponent) else { continue }
         if referred.contains(id) {
           inUse += 1
           used += object.size
         } else if let written = object.modified, written < cutoff, !isBusy {
-          garbage.append(object.name)
-          bytes += object.size
+          garbage.append(object)
         } else {
           young += 1
         }
       }
       report.add(.keep, kind, count: inUse, bytes: used, "backups or checkpoints use them")
       report.add(.wait, kind, count: young, "nothing refers to them; they are younger than 48 hours or a run goes on")
-      try remove(garbage, kind, nil, bytes: bytes, "nothing refers to them")
+      let free = try unlocked(garbage, kind, nil)
+      try remove(free.map(\.name), kind, nil, bytes: free.reduce(0) { $0 + $1.size }, "nothing refers to them")
     }
   }
 
