@@ -51,9 +51,12 @@ public struct FetchCommand: Sendable, Hashable {
   public var executable: String
   /// Absolute path of the configuration file.
   public var configuration: String
-  public init(executable: String, configuration: String) {
+  /// The stores as they were then; nil as they are.
+  public var asOf: Timestamp?
+  public init(executable: String, configuration: String, asOf: Timestamp? = nil) {
     self.executable = executable
     self.configuration = configuration
+    self.asOf = asOf
   }
 
   /// The value of `restore_command`: run by `/bin/sh` in the data directory.
@@ -64,7 +67,7 @@ public struct FetchCommand: Sendable, Hashable {
       [
         executable, "fetch", "--config", configuration, "--cluster", cluster.rawValue, "--until",
         PlannedEnd.text(until),
-      ] + stores.flatMap { ["--without", $0.rawValue] }
+      ] + stores.flatMap { ["--without", $0.rawValue] } + (asOf.map { ["--as-of", $0.description] } ?? [])
     return words.map { ShellWord.quoted($0).replacingPercents }.joined(separator: " ") + " %f \"%p\""
   }
 }

@@ -98,6 +98,8 @@ public final class Restorer: Sendable {
   /// Keeps a prune from removing what is being read. A host that may only read restores all the same: a backup that is
   /// not deleted does not go.
   private func takeLease(_ cancellation: Cancellation) -> (lease: Lease?, warning: String?) {
+    // No prune takes away what is past.
+    if options.fetch.asOf != nil { return (nil, nil) }
     do {
       return (try Lease(.restore, repository, plan.lineage, cancellation: cancellation), nil)
     } catch {

@@ -17,11 +17,12 @@ struct BackupsCommand: ParsableCommand {
   var cluster: ClusterID?
   @Option(help: "Only those of this kind.", completion: .list(BackupKind.allValueStrings))
   var kind: BackupKind?
+  @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
     let settings = try shared.loadConfiguration()
-    let repository = try RepositoryOpening.open(settings.repository)
+    let repository = try RepositoryOpening.open(settings.repository, asOf: past.moment())
     if let cluster { try ClusterChoice.check(cluster, settings, repository) }
     let (all, damaged) = try BackupCatalog(repository).list(cluster)
     let backups = all.filter { kind == nil || $0.kind == kind }

@@ -18,6 +18,21 @@ enum RepositoryOpening {
     return Credentials(environment: directory ?? [:])
   }
 
+  /// - Parameters:
+  ///   - moment: Reads the stores as they were then; nil as they are.
+  ///   - isTold: Whether stores that are left out are told of.
+  static func open(
+    _ settings: RepositorySettings, asOf moment: Timestamp?, isTold: Bool = true
+  ) throws -> Repository {
+    guard let moment else { return try open(settings) }
+    let (stores, leftOut) = try ConfiguredRepository.past(
+      ConfiguredRepository.stores(settings, credentials), asOf: moment)
+    for (store, reason) in leftOut.sorted(by: { $0.key < $1.key }) where isTold {
+      ErrorOutput.warn("store \"\(store)\" is left out: \(reason.summary)", hint: reason.hint)
+    }
+    return try Repository.open(stores: stores, unlocking: ConfiguredRepository.unlocking(settings, credentials))
+  }
+
   static func open(_ settings: RepositorySettings) throws -> Repository {
     do {
       return try ConfiguredRepository.open(settings, credentials)

@@ -59,6 +59,7 @@ struct RestoreCommand: ParsableCommand {
   var asPrimary = false
   @Flag(help: "Do not ask.")
   var yes = false
+  @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   func validate() throws {
@@ -71,9 +72,10 @@ struct RestoreCommand: ParsableCommand {
   func run() throws {
     let settings = try shared.loadConfiguration()
     let target = try targets.target()
-    let repository = try RepositoryOpening.open(settings.repository)
+    let asOf = try past.moment()
+    let repository = try RepositoryOpening.open(settings.repository, asOf: asOf)
     try ClusterChoice.check(cluster, settings, repository)
-    let options = try restoreOptions(target, workers: settings.daemon.workers)
+    let options = try restoreOptions(target, asOf: asOf, workers: settings.daemon.workers)
     let plan = try RestorePlanner(repository: repository).plan(options)
     let restorer = Restorer(repository: repository, options: options, plan: plan)
     if dryRun {
@@ -103,11 +105,14 @@ struct RestoreCommand: ParsableCommand {
     return (report, nil)
   }
 
-  private func restoreOptions(_ target: RecoveryTarget, workers: Int) throws -> RestoreOptions {
+  private func restoreOptions(
+    _ target: RecoveryTarget, asOf: Timestamp?, workers: Int
+  ) throws -> RestoreOptions {
     guard let programs = FilePath.ownDirectory() else {
       throw UsageError("could not find the directory of backupctl", detail: "/proc/self/exe cannot be read.")
     }
-    let fetch = FetchCommand(executable: programs + "/backupd-wal", configuration: shared.configurationPath)
+    let fetch = FetchCommand(
+      executable: programs + "/backupd-wal", configuration: shared.configurationPath, asOf: asOf)
     guard access(fetch.executable, X_OK) == 0 else { throw FetchProgramMissing(path: fetch.executable) }
     var options = RestoreOptions(cluster: cluster, directory: FilePath.absolute(directory), fetch: fetch)
     options.backup = backup

@@ -1,7 +1,6 @@
 import ArgumentParser
 import BackupModel
 import Recovery
-import Scheduling
 
 /// Where replay stops, as the operator says it: one of these, or none for the end of WAL.
 struct RestoreTargetOptions: ParsableArguments {
@@ -35,16 +34,7 @@ struct RestoreTargetOptions: ParsableArguments {
 
   /// The target; tells the operator by which zone a time without one was read.
   func target() throws -> RecoveryTarget {
-    if let targetTime {
-      let zone = try TimeZoneRules.local()
-      let settled = try ZonedTime(targetTime, in: zone)
-      if settled.isAssumed {
-        ErrorOutput.write(
-          "backupctl: --target-time names no zone; by the clock in \(zone.name) it is "
-            + LocalTime(zone: zone).exact(settled.time))
-      }
-      return .time(settled.time)
-    }
+    if let targetTime { return .time(try ZonedTime.told(targetTime, option: "--target-time")) }
     if let targetLsn { return .lsn(targetLsn) }
     if let targetXid { return .xid(targetXid) }
     if let targetName { return .name(targetName) }

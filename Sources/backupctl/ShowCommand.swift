@@ -12,10 +12,11 @@ struct ShowCommand: ParsableCommand {
     help: "The backup, as \"backupctl backups\" shows it.", completion: NameCompletion.backups,
     transform: parsing { try BackupID($0) })
   var backup: BackupID
+  @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
-    let repository = try RepositoryOpening.open(shared.loadConfiguration().repository)
+    let repository = try RepositoryOpening.open(shared.loadConfiguration().repository, asOf: past.moment())
     let catalog = BackupCatalog(repository)
     let reader = try catalog.open(backup)
     let header = reader.header

@@ -16,11 +16,12 @@ struct VerifyCommand: ParsableCommand {
   var backup: BackupID?
   @Flag(help: "Read everything.")
   var full = false
+  @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
     let settings = try shared.loadConfiguration()
-    let repository = try RepositoryOpening.open(settings.repository)
+    let repository = try RepositoryOpening.open(settings.repository, asOf: past.moment())
     let cancellation = Interruption.cancellation()
     let verifier = Verifier(repository: repository)
     var reports: [VerifyReport] = []
@@ -31,7 +32,8 @@ struct VerifyCommand: ParsableCommand {
         id, of: cluster, depth: full ? .full : .presence, workers: settings.daemon.workers, cancellation: cancellation
       ) { meter.update($0) }
       meter.finish()
-      mark(report, verifier, cancellation)
+      // What is past cannot be marked, and the next backup leans on what is there now.
+      if past.text == nil { mark(report, verifier, cancellation) }
       reports.append(report)
       // Told as they come: reading all takes long.
       if !shared.json { Output.write(Self.text(report)) }

@@ -27,6 +27,10 @@ struct WALFetchCommand: ParsableCommand {
       "A store that is not asked and counts as having nothing, such as one that is lost. May be given several times.",
     transform: parsing { try StoreID($0) })
   var without: [StoreID] = []
+  @Option(
+    help: ArgumentHelp("The stores as they were at this time, as \"restore --as-of\" says it.", valueName: "time"),
+    transform: parsing { try Timestamp(rfc3339: $0) })
+  var asOf: Timestamp?
   @Option(help: .hidden)
   var prefetch: String?
   @Flag(help: .hidden)
@@ -66,7 +70,7 @@ struct WALFetchCommand: ParsableCommand {
   private func open() throws -> WALFetch {
     var settings = try shared.loadConfiguration().repository
     settings.stores.removeAll { without.contains($0.id) }
-    let repository = try RepositoryOpening.open(settings)
+    let repository = try RepositoryOpening.open(settings, asOf: asOf, isTold: false)
     return WALFetch(repository: repository, cluster: cluster, until: until)
   }
 

@@ -7,6 +7,18 @@ struct ZonedTime {
   /// Whether the text named no zone and was read by the clock of a zone.
   let isAssumed: Bool
 
+  /// The time that an option names; tells the operator by which zone one without a zone was read.
+  static func told(_ text: String, option: String) throws -> Timestamp {
+    let zone = try TimeZoneRules.local()
+    let settled = try ZonedTime(text, in: zone)
+    if settled.isAssumed {
+      ErrorOutput.write(
+        "backupctl: \(option) names no zone; by the clock in \(zone.name) it is "
+          + LocalTime(zone: zone).exact(settled.time))
+    }
+    return settled.time
+  }
+
   /// - Throws: ``UsageError`` where the text is no time, or where the zone's clock showed it twice or never.
   init(_ text: String, in zone: TimeZoneRules) throws {
     guard let civil = CivilText(text) else {

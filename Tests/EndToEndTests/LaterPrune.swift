@@ -10,6 +10,15 @@ import TestSupport
 extension BackupSite {
   /// Prunes as `backupctl prune` will when so much time has passed: nobody waits a day for what a test deletes.
   func pruneLater(_ later: Duration) throws {
+    for report in try pruneReports(later: later) {
+      if let error = report.error { throw EndToEndError.unexpected("\(error)") }
+    }
+    // It ran as whoever runs the tests.
+    try Program.succeed("chown", ["-R", "--reference=\(directory)", store])
+  }
+
+  /// The same, for stores of any kind.
+  func pruneReports(later: Duration) throws -> [PruneReport] {
     let settings = try Configuration.load(path: configuration)
     let cluster = try ClusterID(Self.cluster)
     let stores = ConfiguredRepository.stores(settings.repository, Credentials(environment: [:])).map {
@@ -20,11 +29,7 @@ extension BackupSite {
     let pruner = Pruner(
       repository: repository, cluster: cluster,
       options: .init(rules: settings.retentionRules(for: cluster), now: { .now() + later }))
-    for report in try pruner.run(cancellation: Cancellation()) {
-      if let error = report.error { throw EndToEndError.unexpected("\(error)") }
-    }
-    // It ran as whoever runs the tests.
-    try Program.succeed("chown", ["-R", "--reference=\(directory)", store])
+    return try pruner.run(cancellation: Cancellation())
   }
 }
 
@@ -33,6 +38,7 @@ private struct LaterStore: ObjectStore {
   let store: any ObjectStore
   let later: Duration
   var location: String { store.location }
+  var locks: (any ObjectLocks)? { store.locks }
 
   func list(below prefix: String) throws -> Listing {
     var listing = try store.list(below: prefix)
@@ -49,4 +55,5 @@ private struct LaterStore: ObjectStore {
     try store.read(name, at: offset, into: buffer)
   }
   func delete(_ name: ObjectName) throws { try store.delete(name) }
+  func delete(_ names: [ObjectName]) throws { try store.delete(names) }
 }
