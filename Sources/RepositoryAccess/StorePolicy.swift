@@ -5,11 +5,11 @@ public struct StorePolicy: Sendable {
   public enum Role: String, Sendable, CaseIterable {
     /// Takes backups and WAL, and prunes.
     case daemon
-    /// Takes backups and WAL, and cannot take any away.
+    /// Takes backups and WAL, and cannot take any away: what it deletes is deleted by `prune-credentials`, or elsewhere.
     case append
-    /// Only prunes.
+    /// Only deletes: for `prune-credentials`.
     case prune
-    /// Only restores.
+    /// Only restores, also what was deleted.
     case restore
   }
 
@@ -23,42 +23,65 @@ public struct StorePolicy: Sendable {
 
   public let statements: [Statement]
 
+  /// - Parameter isLocking: Whether the store has a `lock`.
   /// - SeeAlso: AWS, "Actions, resources, and condition keys for Amazon S3".
-  public init(_ place: S3Place, _ role: Role) {
-    let bucket = "arn:aws:s3:::\(place.bucket)"
-    let start = place.prefix.isEmpty ? "" : place.prefix + "/"
-    func objects(_ names: [String]) -> [String] { names.map { "\(bucket)/\(start)\($0)" } }
-    var statements = [
-      Statement(
-        id: "List", actions: ["s3:ListBucket"], resources: [bucket],
-        prefixes: start.isEmpty ? nil : [place.prefix, start + "*"]),
-      Statement(id: "Read", actions: ["s3:GetObject"], resources: objects(["*"])),
-    ]
-    // What a lineage has besides backups and WAL: leases of whoever reads, and what is tried out.
-    let passing = ["tmp/*", "clusters/*/leases/*"]
+  public init(_ place: S3Place, isLocking: Bool, _ role: Role) {
+    let scope = Scope(place)
     switch role {
     case .daemon:
-      statements.append(Statement(id: "Write", actions: ["s3:PutObject"], resources: objects(["*"])))
-      statements.append(Statement(id: "Prune", actions: ["s3:DeleteObject"], resources: objects(["*"])))
-    case .append:
-      statements.append(Statement(id: "Write", actions: ["s3:PutObject"], resources: objects(["*"])))
-      statements.append(
-        Statement(id: "Tidy", actions: ["s3:DeleteObject"], resources: objects(passing + ["clusters/*/checkpoints/*"])))
-    case .prune:
-      statements.append(
-        Statement(
-          id: "Mark", actions: ["s3:PutObject"],
-          resources: objects(passing + ["clusters/*/tombstones/*", "clusters/*/gaps/*"])))
-      statements.append(Statement(id: "Prune", actions: ["s3:DeleteObject"], resources: objects(["*"])))
-    case .restore:
-      statements.append(
-        Statement(id: "Lease", actions: ["s3:PutObject", "s3:DeleteObject"], resources: objects(passing)))
-      if place.storageClass.packs?.hasPrefix("GLACIER") == true || place.storageClass.packs == "DEEP_ARCHIVE" {
-        statements.append(
-          Statement(id: "Thaw", actions: ["s3:RestoreObject"], resources: objects(["clusters/*/packs/*"])))
-      }
+      statements =
+        scope.writing(isLocking) + [Statement(id: "Prune", actions: ["s3:DeleteObject"], scope.objects(["*"]))]
+    case .append: statements = scope.writing(isLocking)
+    case .prune: statements = [Statement(id: "Prune", actions: ["s3:DeleteObject"], scope.objects(["*"]))]
+    case .restore: statements = scope.restoring(place.storageClass)
     }
-    self.statements = statements
+  }
+
+  /// The bucket and what of it belongs to the store.
+  private struct Scope {
+    let bucket: String
+    private let start: String
+    let prefixes: [String]?
+
+    init(_ place: S3Place) {
+      bucket = "arn:aws:s3:::\(place.bucket)"
+      start = place.prefix.isEmpty ? "" : place.prefix + "/"
+      prefixes = place.prefix.isEmpty ? nil : [place.prefix, place.prefix + "/*"]
+    }
+
+    func objects(_ names: [String]) -> [String] { names.map { "\(bucket)/\(start)\($0)" } }
+
+    private var reading: [Statement] {
+      [
+        Statement(id: "List", actions: ["s3:ListBucket"], [bucket], prefixes: prefixes),
+        Statement(id: "Read", actions: ["s3:GetObject"], objects(["*"])),
+      ]
+    }
+
+    /// A server lets who puts with a lock, or is to see one, have rights of their own for that.
+    func writing(_ isLocking: Bool) -> [Statement] {
+      let lock = Statement(
+        id: "Lock", actions: ["s3:PutObjectRetention", "s3:GetObjectRetention"], objects(["*"]))
+      let settings = ["s3:GetBucketVersioning", "s3:GetBucketObjectLockConfiguration", "s3:GetLifecycleConfiguration"]
+      return reading + [Statement(id: "Write", actions: ["s3:PutObject"], objects(["*"]))] + (isLocking ? [lock] : [])
+        + [Statement(id: "Probe", actions: settings, [bucket])]
+    }
+
+    func restoring(_ classes: StorageClasses) -> [Statement] {
+      var statements =
+        reading + [
+          // Leases, and what is tried out first. Ceph takes a star for one component where more follows it.
+          Statement(
+            id: "Lease", actions: ["s3:PutObject", "s3:DeleteObject"], objects(["tmp/*", "clusters/*/*/leases/*"])),
+          Statement(id: "Past", actions: ["s3:ListBucketVersions"], [bucket], prefixes: prefixes),
+          Statement(id: "PastObjects", actions: ["s3:GetObjectVersion"], objects(["*"])),
+          Statement(id: "Versioning", actions: ["s3:GetBucketVersioning"], [bucket]),
+        ]
+      if classes.packs?.hasPrefix("GLACIER") == true || classes.packs == "DEEP_ARCHIVE" {
+        statements.append(Statement(id: "Thaw", actions: ["s3:RestoreObject"], objects(["clusters/*/*/packs/*"])))
+      }
+      return statements
+    }
   }
 
   /// As IAM takes it.
@@ -94,5 +117,11 @@ public struct StorePolicy: Sendable {
 
   private static func list(_ words: [String]) -> String {
     "[" + words.map { "\"\($0)\"" }.joined(separator: ", ") + "]"
+  }
+}
+
+extension StorePolicy.Statement {
+  fileprivate init(id: String, actions: [String], _ resources: [String], prefixes: [String]? = nil) {
+    self.init(id: id, actions: actions, resources: resources, prefixes: prefixes)
   }
 }

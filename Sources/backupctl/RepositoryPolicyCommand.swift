@@ -7,8 +7,8 @@ struct RepositoryPolicyCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "policy", abstract: "Print the policy of AWS that gives keys the rights a store needs.",
     discussion: """
-      For the daemon; for one whose keys cannot take anything away (append); for a host that only prunes; for one that \
-      only restores. The policy is JSON, as IAM takes it, or YAML with --yaml.
+      For the daemon; for one whose keys cannot take anything away (append); for "prune-credentials", which only delete \
+      (prune); for a host that only restores, also what was deleted (restore). The policy is JSON, as IAM takes it, or YAML with --yaml.
       """,
     example: "backupctl repository policy cloud --for restore")
 
@@ -37,7 +37,7 @@ struct RepositoryPolicyCommand: ParsableCommand {
     guard case .s3(let place) = entry.place else {
       throw UsageError("store \"\(store)\" is not in a bucket of S3", detail: "It is \(entry.place).")
     }
-    let policy = StorePolicy(place, role)
+    let policy = StorePolicy(place, isLocking: entry.lock != nil, role)
     Output.write(yaml ? policy.yaml : policy.json)
   }
 }

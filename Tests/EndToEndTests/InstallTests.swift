@@ -74,6 +74,10 @@ import Testing
     "usr/share/doc/backupd/LICENSE": 0o644,
     "usr/share/doc/backupd/changelog.gz": 0o644,
     "usr/share/doc/backupd/examples/backupd.yaml": 0o644,
+    "usr/share/doc/backupd/examples/aws-policies/daemon.json": 0o644,
+    "usr/share/doc/backupd/examples/aws-policies/append.json": 0o644,
+    "usr/share/doc/backupd/examples/aws-policies/prune.json": 0o644,
+    "usr/share/doc/backupd/examples/aws-policies/restore.json": 0o644,
     "etc/backupd/backupd.yaml.example": 0o644,
   ]
 
