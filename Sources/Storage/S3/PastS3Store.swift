@@ -28,6 +28,7 @@ final class PastS3Store: ObjectStore, HTTPStore {
   var location: String { "\(store.location) as of \(moment)" }
   var prefix: String { store.prefix }
   var counters: TransferCounters? { store.counters }
+  var parallelism: Int { store.parallelism }
   var once: any ObjectStore { PastS3Store(store.trying(total: .zero), moment, known) }
 
   private init(_ store: S3Store, _ moment: Timestamp, _ known: Known) {
