@@ -96,6 +96,31 @@ import Testing
       ])
   }
 
+  @Test("locks what it stores and names keys that only delete, and their secrets are checked")
+  func protection() throws {
+    func configuration(_ more: String, _ lock: String) throws -> Configuration {
+      try Configuration.parse(
+        Sample.text(stores: "    cloud: {s3: {bucket: b, region: r\(more)}\(lock)}\n"), path: "f")
+    }
+    let keys = ", prune-credentials: {access-key: {file: /nonesuch/a}, secret-key: {file: /nonesuch/b}}"
+    let new = try configuration(keys, ", lock: {mode: compliance, for: 30d}")
+    let store = try #require(new.repository.stores.first)
+    #expect(store.lock?.mode == .compliance && store.lock?.period == .seconds(30 * 86400))
+    guard case .s3(let place) = store.place else {
+      Issue.record("\(store.place)")
+      return
+    }
+    #expect(place.credentials == nil && place.pruneCredentials?.secretKey == .file("/nonesuch/b"))
+    let wanted = ["access-key", "secret-key"].map { "repository.stores.cloud.s3.prune-credentials.\($0)" }
+    #expect(new.secretProblems().map(\.key) == wanted)
+    #expect(
+      new.difference(from: try configuration("", "")) == [
+        "store \"cloud\": lock set to \"compliance for 30d\"",
+        "store \"cloud\": prune-access-key set to \"\(SecretSource.file("/nonesuch/a"))\"",
+        "store \"cloud\": prune-secret-key set to \"\(SecretSource.file("/nonesuch/b"))\"",
+      ])
+  }
+
   @Test("has secrets elsewhere: in files, credentials and the environment")
   func secrets() throws {
     try Self.write("hunter2\n") { (path) throws in

@@ -205,6 +205,22 @@ import Testing
     }
   }
 
+  @Test("is refused by a reload where its bucket cannot lock, and the daemon goes on without locks")
+  func reload() throws {
+    try PostgresServer.run { database in
+      try ObjectServer.run(.moto) { server in
+        try ProtectedSite.run(database, server, .versioned) { site in
+          try site.withDaemon { _ in
+            try ProtectedSite.configure(site, server, more: ", lock: {mode: governance, for: 30d}")
+            let refused = try site.backupctl("reload")
+            #expect(refused.status == .exited(2) && refused.standardError.contains("no object lock"), "\(refused)")
+            try site.backup()
+          }
+        }
+      }
+    }
+  }
+
   /// Hours that each object's lock lasts from now; nil for none.
   private static func lockedHours(_ server: ObjectServer) throws -> [String: Int?] {
     let text = try server.amazon(
