@@ -26,6 +26,10 @@ typedef int (*backupd_curl_seek)(void *context, curl_off_t offset, int origin);
 static inline CURLcode backupd_curl_set_seek(CURL *handle, backupd_curl_seek function) {
     return curl_easy_setopt(handle, CURLOPT_SEEKFUNCTION, function);
 }
+typedef int (*backupd_curl_prerequest)(void *context, char *to, char *from, int toPort, int fromPort);
+static inline CURLcode backupd_curl_set_prerequest(CURL *handle, backupd_curl_prerequest function) {
+    return curl_easy_setopt(handle, CURLOPT_PREREQFUNCTION, function);
+}
 static inline CURLcode backupd_curl_get_long(CURL *handle, CURLINFO info, long *value) {
     return curl_easy_getinfo(handle, info, value);
 }

@@ -45,6 +45,18 @@ extension HTTPStore {
     ObjectName(prefix.isEmpty ? key : String(key.dropFirst(prefix.count + 1)))
   }
 
+  /// Whether a response to a ranged `GET` holds what it says, and says that it begins where it was to begin. An object that
+  /// ends early is such an answer; what was cut off on its way, or came with a success that is none, is not.
+  func isPart(_ response: HTTPResponse, at offset: Int64, of count: Int) -> Bool {
+    guard response.isSuccess else { return true }
+    guard let range = response.headers["content-range"] else {
+      // The whole object, from a server that does not know ranges.
+      return response.status == 200 && response.received == count
+    }
+    let numbers = range.split { !("0"..."9").contains($0) }.compactMap { Int64($0) }
+    return numbers.count >= 2 && numbers[0] == offset && numbers[1] - offset + 1 == Int64(response.received)
+  }
+
   /// Fills `buffer` from a response to a ranged `GET`.
   /// - Parameter get: Asks for the bytes that the value of a `Range` header names, into `buffer`; statuses 404 and 416 are
   ///   answers.

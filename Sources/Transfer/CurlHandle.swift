@@ -86,6 +86,8 @@ final class CurlHandle: @unchecked Sendable {
     }
     _ = backupd_curl_set_seek(handle, Exchange.seek)
     _ = backupd_curl_set_pointer(handle, CURLOPT_SEEKDATA, context)
+    _ = backupd_curl_set_prerequest(handle, Exchange.begin)
+    _ = backupd_curl_set_pointer(handle, CURLOPT_PREREQDATA, context)
   }
 
   /// Runs the transfer to its end.
@@ -123,6 +125,8 @@ final class Exchange {
   private(set) var body: [UInt8] = []
   private(set) var received = 0
   private(set) var isTooLong = false
+  /// How often it was sent: libcurl itself sends once more what was lost with a connection that had been idle.
+  private(set) var sends = 0
   /// A protocol without statuses: all that comes goes into the sink.
   private let isPlain: Bool
 
@@ -154,10 +158,15 @@ final class Exchange {
     Exchange.of(context).takeHeader(UnsafeRawBufferPointer(start: data, count: size * count))
     return size * count
   }
+  static let begin: backupd_curl_prerequest = { context, _, _, _, _ in
+    Exchange.of(context).sends += 1
+    return CURL_PREREQFUNC_OK
+  }
   static let seek: backupd_curl_seek = { context, offset, origin in
-    // libcurl only ever goes back to the beginning, to send once more on a new connection.
-    guard offset == 0, origin == SEEK_SET else { return CURL_SEEKFUNC_CANTSEEK }
     let exchange = Exchange.of(context)
+    // libcurl only ever goes back to the beginning, to send once more on a new connection. What a protocol without answers
+    // has done by then nobody would learn: that is for those who can look.
+    guard offset == 0, origin == SEEK_SET, !exchange.isPlain else { return CURL_SEEKFUNC_FAIL }
     exchange.segment = 0
     exchange.offset = 0
     return CURL_SEEKFUNC_OK

@@ -49,7 +49,8 @@ final class CurlPool: Sendable {
     handle.connect(exchange)
     let (code, text) = try handle.perform(cancellation)
     counters.add {
-      $0.requests += 1
+      $0.requests += max(1, exchange.sends)
+      $0.retries += max(1, exchange.sends) - 1
       $0.sentBytes += handle.size(CURLINFO_SIZE_UPLOAD_T)
       $0.receivedBytes += handle.size(CURLINFO_SIZE_DOWNLOAD_T)
     }

@@ -27,7 +27,8 @@ public final class HTTPClient: Sendable {
     } finish: { _, code, text in
       if code != CURLE_OK { throw pool.failure(code, text, request.host, exchange) }
       return HTTPResponse(
-        status: exchange.status, headers: exchange.headers, body: exchange.body, received: exchange.received)
+        status: exchange.status, headers: exchange.headers, body: exchange.body, received: exchange.received,
+        sends: exchange.sends)
     }
   }
 

@@ -33,6 +33,9 @@ public struct HTTPResponse: Sendable {
   public var body: [UInt8]
   /// Bytes that went into the caller's memory.
   public var received: Int
+  /// How often the request was sent: more than once where the connection was lost before an answer began. The server may
+  /// have done what it was asked each time.
+  public var sends = 1
   public var isSuccess: Bool { (200..<300).contains(status) }
   /// What the server says of when to come back; nil where it does not, or by a date.
   public var retryAfter: Duration? {

@@ -13,17 +13,23 @@ public final class ServerHealth: Sendable {
   public init(pause: Duration = .seconds(30)) { self.pause = pause }
 
   /// Runs `body`, or throws what the last one threw where that was a moment ago and meant that the server is away.
-  public func asking<Result>(_ body: () throws -> Result) throws -> Result {
-    let recent = state.withLock { state -> (any Error)? in
-      guard let failure = state.failure else { return nil }
-      if ContinuousClock.now - state.asked < pause { return failure }
+  ///
+  /// - Parameters:
+  ///   - retries: For a server that is not known to be away. One that is gets a single attempt: those who wait for it have
+  ///     waited long enough once.
+  public func asking<Result>(
+    _ retries: RetrySchedule, _ body: (RetrySchedule) throws -> Result
+  ) throws -> Result {
+    let (recent, isAway) = state.withLock { state -> ((any Error)?, Bool) in
+      guard let failure = state.failure else { return (nil, false) }
+      if ContinuousClock.now - state.asked < pause { return (failure, true) }
       // One asks; the others go on as before until it has an answer.
       state.asked = .now
-      return nil
+      return (nil, true)
     }
     if let recent { throw recent }
     do {
-      let result = try body()
+      let result = try body(isAway ? RetrySchedule(total: .zero) : retries)
       state.withLock { $0.failure = nil }
       return result
     } catch {

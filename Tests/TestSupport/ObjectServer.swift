@@ -34,6 +34,21 @@ public struct ObjectServer: Sendable {
   private let script: String
   private let variables: [String: String]
 
+  /// The same server, spoken to at another address.
+  func found(at endpoint: String) throws -> ObjectServer {
+    var facts = facts
+    facts["endpoint"] = endpoint
+    if let known = facts["known_hosts"] {
+      // Its key is known by its port.
+      func port(_ text: String) -> String { text.split(separator: ":").last.map(String.init) ?? "" }
+      let text = try String(contentsOfFile: known, encoding: .utf8)
+      let moved = text.replacing("]:" + port(self.endpoint), with: "]:" + port(endpoint))
+      facts["known_hosts"] = known + "." + port(endpoint)
+      try (text + moved).write(toFile: known + "." + port(endpoint), atomically: false, encoding: .utf8)
+    }
+    return ObjectServer(kind: kind, facts: facts, directory: directory, script: script, variables: variables)
+  }
+
   /// Starts it again at the same place with what it had; for those that keep it on disk.
   public func startAgain() throws {
     let port = endpoint.split(separator: ":").last.map(String.init) ?? ""

@@ -108,11 +108,12 @@ import Testing
 
   @Test("is spared those who ask a server that was away a moment ago")
   func health() throws {
+    let schedule = RetrySchedule(total: .seconds(20))
     let health = ServerHealth(pause: .seconds(60))
     let away = TransferError.failed(host: "h", reason: "away", isTransient: true)
     var asked = 0
     func ask(_ error: TransferError?) throws {
-      try health.asking {
+      try health.asking(schedule) { _ in
         asked += 1
         if let error { throw error }
       }
@@ -121,7 +122,20 @@ import Testing
     #expect(throws: TransferError.self) { try ask(nil) }
     #expect(asked == 1)
     let other = ServerHealth(pause: .zero)
-    #expect(throws: TransferError.self) { try other.asking { throw away } }
-    try other.asking {}
+    #expect(throws: TransferError.self) {
+      try other.asking(schedule) {
+        #expect($0.total == .seconds(20))
+        throw away
+      }
+    }
+    // One attempt is enough for a server that was waited for before.
+    #expect(throws: TransferError.self) {
+      try other.asking(schedule) {
+        #expect($0.total == .zero)
+        throw away
+      }
+    }
+    try other.asking(schedule) { _ in }
+    try other.asking(schedule) { #expect($0.total == .seconds(20)) }
   }
 }

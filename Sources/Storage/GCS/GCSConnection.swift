@@ -44,13 +44,14 @@ final class GCSConnection: Sendable {
       credentials.forget()
       return .again(after: nil)
     }
-    return try health.asking {
+    return try health.asking(retries) { retries in
       try retries.run(cancellation, advice: advice) { attempt in
         if attempt > 0 {
           client.addRetry()
           again()
         }
         let response = try once(call, cancellation)
+        if response.sends > 1 { again() }
         let error = GCSError(response, bucket: settings.bucket)
         guard response.isSuccess || call.accepted.contains(response.status), !error.isBucketMissing,
           let answer = read(response)

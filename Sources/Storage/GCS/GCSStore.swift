@@ -72,7 +72,13 @@ public final class GCSStore: ObjectStore, HTTPStore {
   public func delete(_ name: ObjectName) throws {
     try calling("delete", name) {
       let call = GCSConnection.Call(method: .delete, url: settings.objects(key(name.text)), accepted: [404])
-      try connection.send(call, retries, Cancellation()) { _ in () }
+      try connection.send(call, retries, Cancellation()) { response in
+        // A success that says of itself that it is none.
+        let isRefusal =
+          response.isSuccess
+          && (response.body.first == UInt8(ascii: "<") || GCSDocument.parse(GCSRefusal.self, response.body) != nil)
+        return isRefusal ? nil : ()
+      }
     }
   }
 
@@ -96,7 +102,9 @@ public final class GCSStore: ObjectStore, HTTPStore {
       let call = GCSConnection.Call(
         method: .get, url: settings.objects(key(name.text)), query: [("alt", "media")], headers: [("Range", range)],
         sink: .memory(buffer), accepted: [404, 416])
-      return try connection.send(call, retries, Cancellation()) { $0 }
+      return try connection.send(call, retries, Cancellation()) { response in
+        isPart(response, at: offset, of: buffer.count) ? response : nil
+      }
     }
   }
 

@@ -46,19 +46,23 @@ final class S3Connection: Sendable {
 
   static let emptyHash = BytesText.hexadecimal(SHA256Digest.hash([]))
 
-  /// - Parameter again: Told before each further attempt.
+  /// - Parameters:
+  ///   - again: Told before each further attempt.
+  ///   - isAnswer: Whether a response that succeeded is one to what was asked; a broken one counts as a failed attempt.
   /// - Throws: ``S3Error``, ``TransferError``, ``AWSCredentialError``, `CancellationError`.
   func send(
-    _ call: Call, _ retries: RetrySchedule, _ cancellation: Cancellation, again: () -> Void = {}
+    _ call: Call, _ retries: RetrySchedule, _ cancellation: Cancellation, again: () -> Void = {},
+    isAnswer: (HTTPResponse) -> Bool = { _ in true }
   ) throws -> HTTPResponse {
-    try health.asking {
+    try health.asking(retries) { retries in
       try retries.run(cancellation, advice: advice) { attempt in
         if attempt > 0 {
           client.addRetry()
           again()
         }
         let response = try once(call, cancellation)
-        if response.isSuccess { return response }
+        if response.sends > 1 { again() }
+        if response.isSuccess, !S3Error.isError(response.body), isAnswer(response) { return response }
         let error = S3Error(response, bucket: settings.bucket)
         if call.accepted.contains(response.status), !error.isBucketMissing { return response }
         throw error
@@ -106,9 +110,17 @@ struct S3Error: RemoteError {
     status = response.status
     self.bucket = bucket
     retryAfter = response.retryAfter
+    if response.isSuccess { message = "The answer is not what was asked for." }
+    // Of several errors in one answer the first.
     guard let root = XMLElement.parse(response.body) else { return }
-    code = root.child("Code")?.text
-    message = root.child("Message")?.text
+    let error = root.child("Error") ?? root
+    code = error.child("Code")?.text
+    message = error.child("Message")?.text
+  }
+
+  /// Whether a body says that something failed: some operations answer 200 first and fail later.
+  static func isError(_ body: [UInt8]) -> Bool {
+    String(decoding: body.prefix(200), as: UTF8.self).contains("<Error") && XMLElement.parse(body)?.name == "Error"
   }
 
   /// The keys lack the right.

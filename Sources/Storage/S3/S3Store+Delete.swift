@@ -7,6 +7,8 @@ internal import Transfer
 extension S3Store {
   /// What one request may delete.
   private static let batch = 1000
+  /// Errors of single names that another attempt may be spared.
+  private static let passing: Set<String?> = ["InternalError", "SlowDown", "ServiceUnavailable"]
 
   /// - SeeAlso: AWS, "DeleteObjects".
   public func delete(_ names: [ObjectName]) throws {
@@ -28,26 +30,27 @@ extension S3Store {
     // Names hold nothing that XML would have to escape; a prefix holds the same characters.
     let objects = names.map { "<Object><Key>\(key($0.text))</Key></Object>" }.joined()
     let body = Array("<Delete><Quiet>true</Quiet>\(objects)</Delete>".utf8)
-    let response = try calling("delete from", nil) {
-      try body.withUnsafeBytes { bytes in
+    var answer: XMLElement?
+    func isAnswer(_ response: HTTPResponse) -> Bool {
+      answer = XMLElement.parse(response.body)
+      return answer?.name == "DeleteResult"
+        && answer?.children("Error").contains { Self.passing.contains($0.child("Code")?.text) } == false
+    }
+    try calling("delete from", nil) {
+      _ = try body.withUnsafeBytes { bytes in
         var call = S3Connection.Call(
           method: .post, query: [("delete", "")], body: bytes,
           payloadHash: BytesText.hexadecimal(SHA256Digest.hash(body)))
         call.headers = [("Content-MD5", Data(try MD5Digest.hash(bytes)).base64EncodedString())]
         do {
-          return try send(call)
+          return try send(call, isAnswer: isAnswer)
         } catch let error as S3Error where error.isDenied {
           throw StorageError.deletionRefused(nil, in: location, cause: ErrorReport(error))
         }
       }
     }
     // Success means that the request was understood; each name has an answer of its own.
-    guard let root = XMLElement.parse(response.body) else {
-      throw StorageError.failed(
-        "delete from", nil, in: location, cause: ErrorReport(summary: "the server's answer cannot be read"),
-        retry: .mayHelp)
-    }
-    let errors = root.children("Error").filter { $0.child("Code")?.text != "NoSuchKey" }
+    let errors = answer?.children("Error").filter { $0.child("Code")?.text != "NoSuchKey" } ?? []
     guard let first = errors.first else { return }
     let words = [first.child("Code")?.text, first.child("Message")?.text].compactMap { $0 }.joined(separator: ": ")
     let name = names.first { key($0.text) == first.child("Key")?.text }

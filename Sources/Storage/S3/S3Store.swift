@@ -44,9 +44,10 @@ public final class S3Store: ObjectStore, HTTPStore {
   func trying(total: Duration) -> S3Store { S3Store(self, retries: RetrySchedule(total: total)) }
 
   func send(
-    _ call: S3Connection.Call, _ cancellation: Cancellation = Cancellation(), again: () -> Void = {}
+    _ call: S3Connection.Call, _ cancellation: Cancellation = Cancellation(), again: () -> Void = {},
+    isAnswer: (HTTPResponse) -> Bool = { _ in true }
   ) throws -> HTTPResponse {
-    try connection.send(call, retries, cancellation, again: again)
+    try connection.send(call, retries, cancellation, again: again, isAnswer: isAnswer)
   }
 
   // MARK: Writing
@@ -104,21 +105,15 @@ public final class S3Store: ObjectStore, HTTPStore {
     let lockEnd = lockEnd(name)
     let call = try putCall(text, bytes, hash: hash, conditional: conditional, lockedUntil: lockEnd)
     var wasRepeated = false
-    let response = try send(call, cancellation) { wasRepeated = true }
+    let response = try send(call, cancellation, again: { wasRepeated = true }) { $0.headers["etag"] != nil }
     if response.status == 412 {
       // An attempt before this one may have stored it, though its answer never came.
       if wasRepeated, try head(name)?.headers["x-amz-meta-sha256"] == BytesText.hexadecimal(hash) { return }
       throw StorageError.alreadyExists(name, in: location)
     }
-    guard response.headers["etag"] != nil, !Self.isError(response.body) else {
-      throw S3Error(response, bucket: settings.bucket)
-    }
     // WAL and the rest is not asked for again, and there is much of it.
     if let lockEnd, isPack(text) || text.contains("/metadata/") { connection.knownLocks.note(name, lockEnd) }
   }
-
-  /// Some operations answer 200 first and fail later.
-  private static func isError(_ body: [UInt8]) -> Bool { !body.isEmpty && XMLElement.parse(body)?.name == "Error" }
 
   public func delete(_ name: ObjectName) throws {
     try calling("delete", name) {
@@ -182,7 +177,7 @@ public final class S3Store: ObjectStore, HTTPStore {
       let call = S3Connection.Call(
         method: .get, key: key(name.text), headers: [("Range", range)], sink: .memory(buffer), accepted: [404, 416])
       do {
-        return try send(call)
+        return try send(call, isAnswer: { isPart($0, at: offset, of: buffer.count) })
       } catch let error as S3Error where error.isDenied {
         if try head(name) == nil { throw StorageError.missing(name, in: location) }
         throw error
@@ -200,17 +195,31 @@ public final class S3Store: ObjectStore, HTTPStore {
         call.query = [("list-type", "2"), ("delimiter", "/"), ("prefix", start)]
         if let size = settings.pageSize { call.query.append(("max-keys", "\(size)")) }
         if let token { call.query.append(("continuation-token", token)) }
-        let response = try send(call)
-        guard let root = XMLElement.parse(response.body), root.name == "ListBucketResult" else {
-          throw S3Error(response, bucket: settings.bucket)
+        var page: XMLElement?
+        let isAnswer = { (response: HTTPResponse) in
+          page = XMLElement.parse(response.body)
+          return page.map { Self.isPage($0, after: token) } ?? false
         }
-        take(root, after: start, into: &listing)
-        let next = root.child("NextContinuationToken")?.text
-        token = root.child("IsTruncated")?.text == "true" ? next : nil
-        // Told that there is more and not how to get it, a part would pass for the whole.
-        if root.child("IsTruncated")?.text == "true", token == nil { throw S3Error(response, bucket: settings.bucket) }
+        let response = try send(call, isAnswer: isAnswer)
+        guard let page else { throw S3Error(response, bucket: settings.bucket) }
+        take(page, after: start, into: &listing)
+        token = Self.next(page)
       } while token != nil
       return listing.arranged(below: prefix)
+    }
+  }
+
+  private static func next(_ page: XMLElement) -> String? {
+    page.child("IsTruncated")?.text == "true" ? page.child("NextContinuationToken")?.text : nil
+  }
+
+  /// Told that there is more and not how to get it, or of an object not how large it is, a part would pass for the whole;
+  /// and a page that leads to itself would never end.
+  private static func isPage(_ page: XMLElement, after token: String?) -> Bool {
+    guard page.name == "ListBucketResult" else { return false }
+    if page.child("IsTruncated")?.text == "true", next(page) == nil || next(page) == token { return false }
+    return page.children("Contents").allSatisfy {
+      $0.child("Key") != nil && $0.child("Size").flatMap { Int64($0.text) } != nil
     }
   }
 

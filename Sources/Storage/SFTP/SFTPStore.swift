@@ -48,7 +48,7 @@ public final class SFTPStore: ObjectStore {
   func trying<Result>(
     _ cancellation: Cancellation = Cancellation(), again: () -> Void = {}, _ body: () throws -> Result
   ) throws -> Result {
-    try health.asking {
+    try health.asking(retries) { retries in
       try retries.run(cancellation, advice: RetrySchedule.Advice.init) { attempt in
         if attempt > 0 {
           client.addRetry()
