@@ -64,7 +64,7 @@ final class StorePrune {
       }
       try run.check()
       // Somebody may have brought it back since this prune began.
-      guard try Deletions(repository, lineage).deleted(header.id) == deleted else {
+      guard try Deletions(repository, lineage, of: header.id).deleted(header.id) == deleted else {
         wait("it was undeleted while this prune ran")
         continue
       }

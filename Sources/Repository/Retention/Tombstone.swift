@@ -58,9 +58,18 @@ public struct Deletions: Sendable {
 
   /// - Throws: `StorageError` where no store answers.
   public init(_ repository: Repository, _ lineage: Lineage) throws {
+    try self.init(repository, lineage) { _ in true }
+  }
+
+  /// What is said of one backup, without reading what is said of others.
+  init(_ repository: Repository, _ lineage: Lineage, of backup: BackupID) throws {
+    try self.init(repository, lineage) { $0 == backup }
+  }
+
+  private init(_ repository: Repository, _ lineage: Lineage, where isWanted: (BackupID) -> Bool) throws {
     for (_, listing) in try repository.listings(below: lineage.tombstonesPrefix) {
       for object in listing.objects {
-        guard let name = NumberedBackup(component: object.name.lastComponent) else { continue }
+        guard let name = NumberedBackup(component: object.name.lastComponent), isWanted(name.backup) else { continue }
         var word = words[name.backup] ?? Word(number: 0)
         if name.number > word.number { word = Word(number: name.number) }
         if name.number == word.number { word.written = [word.written, object.modified].compactMap { $0 }.max() }
