@@ -16,10 +16,10 @@ import Transfer
       try expectOwnKnown(site)
       // Each by itself, on every kind of request; then all at once.
       for (number, fault) in FaultProxy.Fault.allFaults.enumerated() {
-        try site.campaign([fault], rate: 0.4, operations: 6, seed: 10 + UInt64(number))
+        try site.campaign([fault], rate: 0.4, operations: 4, seed: 10 + UInt64(number))
       }
-      try site.campaign(FaultProxy.Fault.loud + FaultProxy.Fault.slow, rate: 0.2, operations: 40, seed: 1)
-      try site.campaign(FaultProxy.Fault.allFaults, rate: 0.2, operations: 25, seed: 2)
+      try site.campaign(FaultProxy.Fault.loud + FaultProxy.Fault.slow, rate: 0.2, operations: 30, seed: 1)
+      try site.campaign(FaultProxy.Fault.allFaults, rate: 0.2, operations: 15, seed: 2)
     }
   }
 
