@@ -105,7 +105,8 @@ public final class S3Store: ObjectStore, HTTPStore {
     let lockEnd = lockEnd(name)
     let call = try putCall(text, bytes, hash: hash, conditional: conditional, lockedUntil: lockEnd)
     var wasRepeated = false
-    let response = try send(call, cancellation, again: { wasRepeated = true }) { $0.headers["etag"] != nil }
+    let response = try send(
+      call, cancellation, again: { wasRepeated = true }, isAnswer: { $0.headers["etag"] != nil })
     if response.status == 412 {
       // An attempt before this one may have stored it, though its answer never came.
       if wasRepeated, try head(name)?.headers["x-amz-meta-sha256"] == BytesText.hexadecimal(hash) { return }
