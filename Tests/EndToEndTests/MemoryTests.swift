@@ -94,20 +94,8 @@ private struct Memory {
 
 extension BackupSite {
   /// Restores the newest backup.
-  /// - Returns: The most memory `backupctl` held, as far as can be seen from outside: looked at every few milliseconds.
+  /// - Returns: The most memory that it held.
   func restoreMeasured(to directory: String) throws -> Int {
-    try Program.running(
-      program("backupctl"), ["restore", directory, "--cluster", Self.cluster],
-      environment: ["BACKUPD_CONFIG": configuration], as: .postgres
-    ) { program in
-      var peak = 0
-      while program.ended == nil {
-        // Between its end and the next look there is nothing to read any more.
-        if let now = try? RunningDaemon(program: program).memory("VmHWM") { peak = max(peak, now) }
-        usleep(2000)
-      }
-      guard program.ended == .exited(0) else { throw EndToEndError.unexpected(program.standardError) }
-      return peak
-    }
+    try measured(["restore", directory, "--cluster", Self.cluster])
   }
 }

@@ -1,0 +1,189 @@
+import BackupModel
+import DaemonConfiguration
+import Foundation
+import Repository
+import RepositoryAccess
+import Systemd
+import TestSupport
+import Testing
+
+/// Everything that holds a secret is run with secrets that cannot be mistaken, and then all that was said and stored is
+/// searched. AWS KMS has its own: ``AWSKMSTests``.
+@Suite("Secrets of stores, servers and keys", .serialized) struct MarkedSecretsTests {
+  @Test("are in no log, output, state, repository or command line, whatever fails")
+  func nowhere() throws {
+    try ObjectServer.run(.rclone) { bucket in
+      try ObjectServer.run(.sftp) { host in
+        try PostgresServer.run { database in
+          try BackupSite.run(
+            database, creating: false,
+            change: { $0.connection = "host=127.0.0.1 port=\(database.port) user=postgres dbname=postgres" }
+          ) { site in
+            let marked = try MarkedSite(site, bucket, host)
+            try marked.runGood(database)
+            try marked.runBad()
+            try marked.runAway()
+            try marked.expectNowhere()
+          }
+        }
+      }
+    }
+  }
+}
+
+/// A site with a store of S3's protocol and one behind SSH, and all that its programs say.
+private final class MarkedSite {
+  private static let passphrase = "Marked/Passphrase+of-the-SSH-key"
+  private static let wrong = "Marked/Secret+that-is-wrong"
+  private static let token = "Marked/Session+Token"
+  private static let google = "MarkedGooglePrivateKey/+"
+  private let site: BackupSite
+  private let bucket: ObjectServer
+  private let host: ObjectServer
+  private let good: String
+  private var said = ""
+
+  init(_ site: BackupSite, _ bucket: ObjectServer, _ host: ObjectServer) throws {
+    (self.site, self.bucket, self.host) = (site, bucket, host)
+    try bucket.makeBucket("marked")
+    let files = [
+      "access": bucket.facts["key"] ?? "", "secret": bucket.facts["secret"] ?? "", "wrong": Self.wrong,
+      "token": Self.token, "password": PostgresServer.password, "passphrase": Self.passphrase,
+      "google": """
+      {"type": "service_account", "client_email": "a@b.c", "token_uri": "http://127.0.0.1:1/", "private_key":
+       "-----BEGIN PRIVATE KEY-----\\n\(Self.google)\\n-----END PRIVATE KEY-----\\n"}
+      """,
+    ]
+    for (name, text) in files {
+      let path = site.directory + "/" + name
+      try text.write(toFile: path, atomically: false, encoding: .utf8)
+      try Program.succeed("chmod", ["600", path])
+      try ProgramUser.postgres.own(path)
+    }
+    let ssh = try CloudSite.sftp(host, site).replacingOccurrences(
+      of: "/id}}", with: "/id, passphrase: {file: \(site.directory)/passphrase}}}")
+    try Program.succeed("ssh-keygen", ["-q", "-p", "-P", "", "-N", Self.passphrase, "-f", site.directory + "/id"])
+    try ProgramUser.postgres.own(site.directory + "/id")
+    let cloud = """
+      cloud: {s3: {bucket: marked, region: us-east-1, endpoint: "\(bucket.endpoint)",
+            credentials: {access-key: {file: \(site.directory)/access}, secret-key: {file: \(site.directory)/secret}}}}
+          ssh: \(ssh)
+      """
+    good = site.standardConfiguration.replacingOccurrences(of: "local: {path: \(site.store)}", with: cloud)
+      .replacingOccurrences(
+        of: "main: {connection", with: "main: {password: {file: \(site.directory)/password}, connection")
+    try site.writeConfiguration(good)
+  }
+
+  private func say(_ arguments: String..., deadline: Duration = .seconds(300)) throws {
+    let result = try site.backupctl(arguments, deadline: deadline)
+    said += result.standardOutput + result.standardError
+  }
+
+  /// Everything, with the daemon saying all that it can.
+  func runGood(_ database: PostgresServer) throws {
+    said += try site.succeed("repository", "create")
+    try Numbers.create(database)
+    let debugging = ["/bin/sh", "-c", "exec \"$@\" --log-level trace", "sh"]
+    try site.withDaemon(wrapper: debugging) { daemon in
+      try site.backup()
+      try site.waitUntilDurable(database)
+      said += "\(try site.json("status")) \(try site.json("runs")) \(try site.json("jobs"))"
+      said += try String(contentsOfFile: "/proc/\(daemon.pid)/cmdline", encoding: .utf8)
+      try daemon.stop()
+      said += daemon.log
+    }
+    #expect(said.contains("debug") || said.contains("trace"), "the daemon said nothing of its details")
+    for command in [
+      ["repository", "info"], ["repository", "probe"], ["repository", "policy", "cloud"], ["config", "check"],
+      ["config", "explain"], ["backups"], ["verify", "--full"], ["prune"], ["doctor"], ["wal", "list"],
+      ["restore", site.directory + "/restored", "--cluster", BackupSite.cluster],
+    ] {
+      let result = try site.backupctl(command)
+      said += result.standardOutput + result.standardError
+    }
+    #expect(FileManager.default.fileExists(atPath: site.directory + "/restored/PG_VERSION"))
+  }
+
+  /// Secrets that are wrong or no secrets, and a configuration with errors around them.
+  func runBad() throws {
+    let directory = site.directory
+    let changes = [
+      ("secret-key: {file: \(directory)/secret}", "secret-key: {file: \(directory)/wrong}"),
+      (
+        "secret-key: {file: \(directory)/secret}",
+        "secret-key: {file: \(directory)/secret}, session-token: {file: \(directory)/token}"
+      ),
+      ("passphrase: {file: \(directory)/passphrase}", "passphrase: {file: \(directory)/wrong}"),
+      ("key-file: \(directory)/id", "key-file: \(directory)/google"),
+      ("password: {file: \(directory)/password}", "password: {file: \(directory)/wrong}"),
+      ("region: us-east-1", "regoin: us-east-1"),
+      ("cloud: {s3: {", "gone: {gcs: {bucket: b, credentials: {file: \(directory)/google}}}\n    cloud: {s3: {"),
+      ("cloud: {s3: {", "gone: {gcs: {bucket: b, credentials: {file: \(directory)/secret}}}\n    cloud: {s3: {"),
+    ]
+    for (old, new) in changes {
+      #expect(good.contains(old))
+      try site.writeConfiguration(good.replacingOccurrences(of: old, with: new))
+      try say("config", "check")
+      try say("repository", "probe")
+      try say("backups")
+    }
+    try site.writeConfiguration(good)
+  }
+
+  /// Servers that do not answer.
+  func runAway() throws {
+    try bucket.stop()
+    try host.stop()
+    try say("backups")
+    try say("repository", "probe")
+    try site.startingDaemon { daemon in
+      _ = try? site.waitUntilReady(daemon, deadline: .seconds(60))
+      try say("status", "--json")
+      if daemon.isRunning { try daemon.stop() }
+      said += daemon.log
+    }
+  }
+
+  // MARK: Searching
+
+  func expectNowhere() throws {
+    let settings = try Configuration.load(path: site.configuration).repository
+    try bucket.startAgain()
+    try host.startAgain()
+    let key = try ConfiguredRepository.open(settings, Credentials(environment: [:])).keys.current.key.reveal()
+    let texts = [
+      Self.passphrase, Self.wrong, Self.token, Self.google, bucket.facts["secret"] ?? "?", PostgresServer.password,
+    ]
+    let forms = (texts.map { Array($0.utf8) } + [key]).flatMap(Self.forms)
+    for form in forms where Data(said.utf8).firstRange(of: Data(form)) != nil {
+      Issue.record("a program said \"\(String(decoding: form, as: UTF8.self))\"")
+    }
+    // Where the secrets are kept they are, and PostgreSQL's own directory is none of ours.
+    let sources: Set = [
+      "access", "secret", "wrong", "token", "password", "passphrase", "google", "id", "backupd.yaml", "repository.key",
+    ]
+    var files = 0
+    for root in [site.directory, bucket.facts["data"] ?? "?", host.directory + "/store"] {
+      for name in try FileManager.default.subpathsOfDirectory(atPath: root) {
+        if sources.contains(name) || name.hasPrefix("bin") || name.hasPrefix("restored") { continue }
+        guard let data = FileManager.default.contents(atPath: root + "/" + name) else { continue }
+        files += 1
+        for form in forms where data.firstRange(of: Data(form)) != nil {
+          Issue.record("\(root)/\(name) holds \"\(String(decoding: form, as: UTF8.self))\"")
+        }
+      }
+    }
+    #expect(files > 15)
+  }
+
+  /// As it is, percent-encoded, in hexadecimal, and in base64 from each of its first bytes on.
+  private static func forms(of secret: [UInt8]) -> [[UInt8]] {
+    let digits = secret.map { ($0 < 16 ? "0" : "") + String($0, radix: 16) }.joined()
+    let whole = (0..<3).map { secret.dropFirst($0).prefix((secret.count - 3) / 3 * 3) }
+    let base64 = whole.map { Array(Data($0).base64EncodedString().utf8) }
+    let text = String(decoding: secret, as: UTF8.self)
+    let percent = text.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? text
+    return [secret, Array(digits.utf8), Array(digits.uppercased().utf8), Array(percent.utf8)] + base64
+  }
+}
