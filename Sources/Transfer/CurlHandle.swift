@@ -144,6 +144,11 @@ final class Exchange {
     }
   }
 
+  /// What will come, where that is known.
+  var announced: Int {
+    if case .memory(let memory) = sink { memory.count } else { 0 }
+  }
+
   private static func of(_ context: UnsafeMutableRawPointer?) -> Exchange {
     Unmanaged<Exchange>.fromOpaque(context!).takeUnretainedValue()
   }

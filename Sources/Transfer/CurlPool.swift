@@ -31,14 +31,17 @@ final class CurlPool: Sendable {
 
   /// - Parameters:
   ///   - bytes: As many as may go and come.
+  ///   - announced: As many as are known to; nil for all of them.
   ///   - prepare: Sets what makes this transfer, in a handle that knows of none before it.
   ///   - finish: Makes a result of libcurl's, and of what it says of it.
   /// - Throws: ``TransferError``, `CancellationError`, what `finish` throws.
   func transfer<Result>(
-    _ exchange: Exchange, bytes: Int, _ cancellation: Cancellation, prepare: (CurlHandle) -> Void,
+    _ exchange: Exchange, bytes: Int, announced: Int? = nil, _ cancellation: Cancellation,
+    prepare: (CurlHandle) -> Void,
     finish: (CurlHandle, CURLcode, String) throws -> Result
   ) throws -> Result {
-    if let limit = options.limit, bytes > 64 << 10 { try limit.wait(for: bytes, cancellation) }
+    let held = announced ?? bytes
+    if let limit = options.limit, held > 64 << 10 { try limit.wait(for: held, cancellation) }
     let handle = try take(cancellation)
     defer { give(handle) }
     handle.reset()

@@ -22,7 +22,9 @@ public final class HTTPClient: Sendable {
   ) throws -> HTTPResponse {
     let exchange = Exchange(sending: body, into: sink)
     let bytes = exchange.length + (request.method == .get ? exchange.limit : 0)
-    return try pool.transfer(exchange, bytes: bytes, cancellation) { handle in
+    // How long a listing will be nobody knows before it is there.
+    let announced = exchange.length + (request.method == .get ? exchange.announced : 0)
+    return try pool.transfer(exchange, bytes: bytes, announced: announced, cancellation) { handle in
       prepare(handle, request, exchange)
     } finish: { _, code, text in
       if code != CURLE_OK { throw pool.failure(code, text, request.host, exchange) }
