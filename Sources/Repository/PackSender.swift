@@ -191,8 +191,13 @@ public enum StoreWriter {
         return try store.objects.put(name, bytes, cancellation: cancellation)
       } catch StorageError.alreadyExists(let name, let location) {
         if try store.objects.size(of: name) == Int64(bytes.count) {
-          let existing = try store.objects.readAll(name, limit: Int64(bytes.count))
-          if existing.withUnsafeBytes({ $0.elementsEqual(bytes) }) { return }
+          do {
+            let existing = try store.objects.readAll(name, limit: Int64(bytes.count))
+            if existing.withUnsafeBytes({ $0.elementsEqual(bytes) }) { return }
+          } catch let error as StorageError where error.isFrozen {
+            // A pack, whose name was drawn at random: nobody else has put one of that name and size.
+            return
+          }
         }
         throw StorageError.alreadyExists(name, in: location)
       } catch let error as StorageError where error.retryMayHelp && attempt < delays.count {

@@ -33,6 +33,7 @@ public struct Verifier: Sendable {
       report.objects += findings.objects
       report.bytes = report.bytes + ByteCount(findings.bytes)
       report.damage += findings.damage
+      report.unread += findings.unread
     }
     return report
   }

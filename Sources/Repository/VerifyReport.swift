@@ -1,4 +1,5 @@
 public import BackupModel
+internal import Storage
 
 /// How deep a backup is looked into.
 public enum VerifyDepth: String, Sendable, Hashable, Codable {
@@ -27,6 +28,8 @@ public struct VerifyReport: Sendable, Hashable, Codable {
   /// Plain bytes read and compared; none where only presence was asked for.
   public var bytes: ByteCount
   public var damage: [Damage]
+  /// What could not be read before it is thawed: nothing is known of it but that it is there.
+  public var unread: [Damage] = []
 
   public var isSound: Bool { damage.isEmpty }
 }
@@ -34,6 +37,8 @@ public struct VerifyReport: Sendable, Hashable, Codable {
 /// Gathers what several threads find.
 struct VerifyFindings {
   var damage: [VerifyReport.Damage] = []
+  private(set) var unread: [VerifyReport.Damage] = []
+  private var frozen: Set<String> = []
   var objects = 0
   var bytes: Int64 = 0
   private var seen: Set<VerifyReport.Damage> = []
@@ -43,6 +48,11 @@ struct VerifyFindings {
   mutating func note(_ error: any Error, object: String, store: StoreID) -> Bool {
     switch error {
     case is CancellationError: return false
+    case let error as StorageError where error.isFrozen:
+      if frozen.insert(object).inserted {
+        unread.append(.init(object: object, store: store, reason: error.detail ?? error.summary))
+      }
+      return true
     case let error as any OperatorError:
       let reason = [error.summary, error.detail].compactMap { $0 }.joined(separator: ": ")
       add(.init(object: object, store: store, reason: reason))
@@ -50,6 +60,8 @@ struct VerifyFindings {
     default: return false
     }
   }
+
+  func isFrozen(_ object: String) -> Bool { frozen.contains(object) }
 
   mutating func add(_ damage: VerifyReport.Damage) {
     if seen.insert(damage).inserted { self.damage.append(damage) }

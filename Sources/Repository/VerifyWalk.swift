@@ -152,6 +152,7 @@ final class VerifyWalk: Sendable {
       let name = lineage.pack(task.pack).text
       for index in task.frames.indices {
         try cancellation.check()
+        if findings.withLock({ $0.isFrozen(name) }) { continue }
         try looking(at: name) {
           try check.read(task.pack, task.frames[index]) { bytes in
             for part in task.parts[index] { take(part, bytes) }
@@ -261,7 +262,8 @@ extension RepositoryError {
 extension StorageError {
   var object: String? {
     switch self {
-    case .missing(let name, _), .alreadyExists(let name, _), .truncated(let name, _, _, _): name.text
+    case .missing(let name, _), .alreadyExists(let name, _), .truncated(let name, _, _, _), .frozen(let name, _):
+      name.text
     case .failed(_, let name, _, _, _), .deletionRefused(let name, _, _): name?.text
     case .pastUnknown, .cannotLock: nil
     }

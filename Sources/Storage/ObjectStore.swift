@@ -61,10 +61,13 @@ public struct Listing: Sendable {
     public var size: Int64
     /// When it was written, by the store's clock; nil where the store does not tell.
     public var modified: Timestamp?
-    public init(name: ObjectName, size: Int64, modified: Timestamp? = nil) {
+    /// As the store calls it; nil where it has no classes.
+    public var storageClass: StorageClass?
+    public init(name: ObjectName, size: Int64, modified: Timestamp? = nil, storageClass: StorageClass? = nil) {
       self.name = name
       self.size = size
       self.modified = modified
+      self.storageClass = storageClass
     }
   }
   public var objects: [Object]

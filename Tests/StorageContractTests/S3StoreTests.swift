@@ -45,6 +45,35 @@ import Transfer
     }
   }
 
+  @Test("knows what is frozen, does not take it for missing, and thaws it")
+  func thaws() throws {
+    try ObjectServer.run(.moto) { server in
+      try server.makeBucket("cold")
+      try server.slowThawing(looks: 4)
+      let store = TestBucket.store("cold", on: server, packClass: "GLACIER")
+      let pack = try #require(ObjectName("clusters/a/7/packs/x"))
+      let other = try #require(ObjectName("clusters/a/7/metadata/x"))
+      for name in [pack, other] {
+        try [UInt8](repeating: 7, count: 9).withUnsafeBytes { try store.put(name, $0, cancellation: Cancellation()) }
+      }
+      #expect(try store.list(below: "clusters/a/7/packs").objects.first?.storageClass == StorageClass("GLACIER"))
+      #expect(try store.thawState(of: other) == .warm && store.readAll(other).count == 9)
+      #expect(try store.thawState(of: pack) == .frozen)
+      #expect(try store.size(of: pack) == 9)
+      #expect { try store.readAll(pack) } throws: { ($0 as? StorageError)?.isFrozen == true }
+      try store.thaw(pack, days: 3, tier: .bulk)
+      try store.thaw(pack, days: 3, tier: .bulk)
+      #expect(try store.thawState(of: pack) == .thawing)
+      try Poll.until(.seconds(20), "thawing", every: .milliseconds(20)) { try store.thawState(of: pack).isReadable }
+      guard case .thawed(let until?) = try store.thawState(of: pack) else {
+        Issue.record("no end")
+        return
+      }
+      #expect(until > .now() + .seconds(2 * 86400) && until < .now() + .seconds(5 * 86400))
+      #expect(try store.readAll(pack).count == 9)
+    }
+  }
+
   @Test("refuses a wrong key, a bucket that is not there and a server that does not answer, and says which")
   func refusals() throws {
     try ObjectServer.run(.rclone) { server in
@@ -91,11 +120,12 @@ private final class Counter: Sendable {
 enum TestBucket {
   static func store(
     _ bucket: String, on server: ObjectServer, prefix: String = "", secret: String? = nil, pageSize: Int? = nil,
-    lock: S3Lock? = nil, retries: RetrySchedule = RetrySchedule(total: .seconds(10))
+    lock: S3Lock? = nil, packClass: String? = nil, retries: RetrySchedule = RetrySchedule(total: .seconds(10))
   ) -> S3Store {
     let region = server.facts["region"] ?? "us-east-1"
     var settings = S3Settings(bucket: bucket, region: region, endpoint: server.endpoint, prefix: prefix, lock: lock)
     settings.pageSize = pageSize
+    settings.packClass = packClass
     return S3Store(
       settings, credentials: AWSCredentials(.configured { keys(server, secret) }, environment: [:]), retries: retries)
   }

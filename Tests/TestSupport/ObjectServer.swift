@@ -130,6 +130,17 @@ public struct ObjectServer: Sendable {
       ["-c", program, endpoint, keys?.key ?? facts["key"] ?? "", keys?.secret ?? facts["secret"] ?? ""] + words)
   }
 
+  /// Has moto take so many looks at an object before it is thawed; otherwise it is at once.
+  public func slowThawing(looks: Int) throws {
+    try Program.succeed(
+      "/usr/bin/curl",
+      [
+        "-sS", "--fail-with-body", "-m", "30", "-H", "Content-Type: application/json", "-d",
+        "{\"model_name\": \"s3::keyrestore\", \"transition\": {\"progression\": \"manual\", \"times\": \(looks)}}",
+        endpoint + "/moto-api/state-manager/set-transition",
+      ])
+  }
+
   /// Ends it for good, as a server does that loses power.
   public func kill() throws {
     guard let pid = facts["pid"].flatMap({ Int32($0) }) else { return }

@@ -4,17 +4,18 @@ internal import Foundation
 /// - SeeAlso: Google, "Cloud Storage JSON API: Objects".
 struct GCSObject: Decodable {
   /// Of which the answer may be a part: those asked for.
-  static let fields = "name,size,timeCreated"
+  static let fields = "name,size,timeCreated,storageClass"
 
   var name: String
   /// Bytes, from 0.
   var size: Int64
   /// RFC 3339; `updated` would move with the storage class.
   var timeCreated: String?
+  var storageClass: String?
   var md5Hash: String?
   var metadata: [String: String]?
 
-  private enum CodingKeys: String, CodingKey { case name, size, timeCreated, md5Hash, metadata }
+  private enum CodingKeys: String, CodingKey { case name, size, timeCreated, storageClass, md5Hash, metadata }
 
   init(from decoder: any Decoder) throws {
     let fields = try decoder.container(keyedBy: CodingKeys.self)
@@ -25,6 +26,7 @@ struct GCSObject: Decodable {
     }
     self.size = size
     timeCreated = try fields.decodeIfPresent(String.self, forKey: .timeCreated)
+    storageClass = try fields.decodeIfPresent(String.self, forKey: .storageClass)
     md5Hash = try fields.decodeIfPresent(String.self, forKey: .md5Hash)
     metadata = try fields.decodeIfPresent([String: String].self, forKey: .metadata)
   }

@@ -138,7 +138,9 @@ public final class GCSStore: ObjectStore, HTTPStore {
     for item in page.items ?? [] where item.name.hasPrefix(start) && item.name.utf8.count > start.utf8.count {
       guard let name = name(ofKey: item.name) else { continue }
       let modified = item.timeCreated.flatMap { try? Timestamp(rfc3339: $0) }
-      listing.objects.append(.init(name: name, size: item.size, modified: modified))
+      listing.objects.append(
+        .init(name: name, size: item.size, modified: modified, storageClass: item.storageClass.map { StorageClass($0) })
+      )
     }
     for text in page.prefixes ?? [] where text.hasPrefix(start) && text.hasSuffix("/") {
       listing.prefixes.append(String(text.dropFirst(start.count).dropLast()))

@@ -179,6 +179,8 @@ public final class S3Store: ObjectStore, HTTPStore {
         method: .get, key: key(name.text), headers: [("Range", range)], sink: .memory(buffer), accepted: [404, 416])
       do {
         return try send(call, isAnswer: { isPart($0, at: offset, of: buffer.count) })
+      } catch let error as S3Error where error.code == "InvalidObjectState" {
+        throw StorageError.frozen(name, in: location)
       } catch let error as S3Error where error.isDenied {
         if try head(name) == nil { throw StorageError.missing(name, in: location) }
         throw error
@@ -231,7 +233,10 @@ public final class S3Store: ObjectStore, HTTPStore {
       else { continue }
       guard let name = name(ofKey: key) else { continue }
       let modified = element.child("LastModified").flatMap { try? Timestamp(rfc3339: $0.text) }
-      listing.objects.append(.init(name: name, size: size, modified: modified))
+      listing.objects.append(
+        .init(
+          name: name, size: size, modified: modified,
+          storageClass: element.child("StorageClass").map { StorageClass($0.text) }))
     }
     for element in root.children("CommonPrefixes") {
       guard let text = element.child("Prefix")?.text, text.hasPrefix(start), text.hasSuffix("/") else { continue }
