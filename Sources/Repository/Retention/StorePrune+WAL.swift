@@ -23,12 +23,13 @@ extension StorePrune {
     var unneeded: [(object: Listing.Object, segment: WALSegment)] = []
     var old = Group()
     var kept = Group()
+    var paid = PaidStorage(run.now)
     for object in listing.objects.sorted(by: { $0.name < $1.name }) {
       guard let segment = try? WALSegment(name: object.name.lastComponent, size: size) else { continue }
       whole.insert(segment)
       if need.contains(segment.start(size: size), segment.end(size: size)) {
         kept.add(object, segment)
-      } else {
+      } else if !paid.holds(object) {
         unneeded.append((object, segment))
       }
     }
@@ -50,6 +51,7 @@ extension StorePrune {
     report.add(
       .keep, "wal", kept.range(size), count: kept.names.count, bytes: kept.bytes,
       "backups or the recovery window, from \(need.from) on, need it")
+    paid.report("wal", in: &report)
     if !run.isDry, report.refusal == nil { try recordPruned(old.spans(size), kept.spans(size).first?.start) }
     try remove(old.names, "wal", old.range(size), bytes: old.bytes, "no backup and no recovery window needs it")
     try remove(overtaken.names, "wal", nil, bytes: overtaken.bytes, "slices whose whole segment is there")

@@ -119,6 +119,7 @@ final class StorePrune {
     // A run that goes on may have taken over what only a checkpoint referred to, and has stored what nothing names yet.
     let isBusy = try run.isBackupGoingOn()
     for (kind, objects) in [("packs", packs), ("metadata", metadata)] {
+      var paid = PaidStorage(run.now)
       var inUse = 0
       var used: Int64 = 0
       var young = 0
@@ -129,6 +130,7 @@ final class StorePrune {
           inUse += 1
           used += object.size
         } else if let written = object.modified, written < cutoff, !isBusy {
+          if paid.holds(object) { continue }
           garbage.append(object)
         } else {
           young += 1
@@ -136,6 +138,7 @@ final class StorePrune {
       }
       report.add(.keep, kind, count: inUse, bytes: used, "backups or checkpoints use them")
       report.add(.wait, kind, count: young, "nothing refers to them; they are younger than 48 hours or a run goes on")
+      paid.report(kind, in: &report)
       let free = try unlocked(garbage, kind, nil)
       try remove(free.map(\.name), kind, nil, bytes: free.reduce(0) { $0 + $1.size }, "nothing refers to them")
     }
