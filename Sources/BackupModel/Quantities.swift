@@ -84,17 +84,22 @@ public enum DurationText {
 }
 
 /// How long backups of a job are kept: a span, a number of them, or both wherever either keeps it.
-public struct RetentionPolicy: Sendable, Hashable, Codable {
+public struct RetentionPolicy: Sendable, Hashable {
   /// Keep what is younger than this.
   public var spanSeconds: Int64?
   /// Keep the newest so many.
   public var count: Int?
   /// A span never leaves fewer than this.
   public var atLeast: Int
-  public init(spanSeconds: Int64? = nil, count: Int? = nil, atLeast: Int = 2) {
+  /// Keep the newest of each of the latest so many periods that have any.
+  public var periods: [RetentionPeriod: Int]
+  public init(
+    spanSeconds: Int64? = nil, count: Int? = nil, atLeast: Int = 2, periods: [RetentionPeriod: Int] = [:]
+  ) {
     self.spanSeconds = spanSeconds
     self.count = count
     self.atLeast = atLeast
+    self.periods = periods
   }
 }
 
@@ -109,6 +114,11 @@ extension RetentionPolicy {
     [
       spanSeconds.map { "\(DurationText.format(.seconds($0))), at least \(atLeast)" },
       count.map { "the newest \($0)" },
+      periods.isEmpty
+        ? nil
+        : RetentionPeriod.allCases.compactMap { period in
+          periods[period].map { "\(period.rawValue) \($0)" }
+        }.joined(separator: ", "),
     ].compactMap { $0 }.joined(separator: " and ")
   }
 }

@@ -78,7 +78,9 @@ extension ValueType where Value == RetentionPolicy {
       place.report("\"count\" and \"last\" are the same: name one")
       return nil
     }
-    guard span != nil || count != nil || last != nil else {
+    var periods: [RetentionPeriod: Int] = [:]
+    for (period, key) in RetentionKeys.periods { periods[period] = reader.value(key) }
+    guard span != nil || count != nil || last != nil || !periods.isEmpty else {
       if place.problems.problems.isEmpty { place.report("must name a span or a count") }
       return nil
     }
@@ -87,7 +89,8 @@ extension ValueType where Value == RetentionPolicy {
       return nil
     }
     guard let atLeast = reader.value(RetentionKeys.atLeast) else { return nil }
-    return RetentionPolicy(spanSeconds: span?.components.seconds, count: count ?? last, atLeast: atLeast)
+    return RetentionPolicy(
+      spanSeconds: span?.components.seconds, count: count ?? last, atLeast: atLeast, periods: periods)
   }
 }
 

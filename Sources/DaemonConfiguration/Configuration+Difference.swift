@@ -158,6 +158,8 @@ extension JobSettings {
         ("rate", settings.rate?.description), ("full", "\(settings.full)"),
         ("compression", "\(settings.compression)"), ("priority", settings.priority.rawValue),
       ]
+    case .copy(let settings):
+      return common + settings.runs.facts + [("to", settings.store.rawValue), ("keep", settings.keep?.text)]
     case .wal(let settings):
       return common + [
         ("slot", settings.slot), ("recovery-window", settings.recoveryWindow.map(DurationText.format)),

@@ -14,6 +14,7 @@ struct ConfigurationChecks {
     checkDataDirectories()
     checkWALJobs()
     checkSources()
+    ArchiveChecks(stores: stores, jobs: jobs).run()
   }
 
   private func checkStores() {
@@ -25,7 +26,7 @@ struct ConfigurationChecks {
         "is not required, and no other store is", advice: "a backup must be in some store before it counts")
     }
     for store in stores where store.value.durability == .required && store.value.keep != nil {
-      let others = stores.filter { $0.value.id != store.value.id }
+      let others = stores.filter { $0.value.id != store.value.id && $0.value.durability != .onCopy }
       if others.allSatisfy({ $0.value.keep != nil }) {
         store.place.report(
           "has a keep of its own, and no other store keeps what the jobs promise",

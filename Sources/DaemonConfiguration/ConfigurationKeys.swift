@@ -117,8 +117,8 @@ enum StoreKeys {
     "The directory of another host that holds it: see `repository.stores.<store>.sftp`. Whether what is there outlives a power loss is that host's affair: keep another store beside it."
   )
   static let durability = Key(
-    "durability", .choice(refused: ["on-copy"]) as ValueType<StoreDurability>, .standard("required"),
-    "`required`: a backup is not done before it is in this store. `eventual`: it follows as soon as it can, and how far it lags is told."
+    "durability", .choice() as ValueType<StoreDurability>, .standard("required"),
+    "`required`: a backup is not done before it is in this store. `eventual`: it follows as soon as it can, and how far it lags is told. `on-copy`: it holds what jobs of kind `copy` put there, and is read by `restore --store` alone."
   )
   static let keep = Key(
     "keep", .retention, .optional,
@@ -152,7 +152,7 @@ enum S3Keys {
     "prefix", .objectPrefix, .optional, "What all names in the bucket begin with, such as `backups/oauth`.")
   static let storageClass = Key(
     "storage-class", .storageClass, .optional,
-    "The class of packs, such as `STANDARD_IA`; `{packs: GLACIER_IR, other: STANDARD_IA}` names that of everything else too, which must be readable at once."
+    "The class of packs, such as `STANDARD_IA`; `{packs: GLACIER_IR, other: STANDARD_IA}` names that of everything else too, which must be readable at once. Packs may be `GLACIER` or `DEEP_ARCHIVE` in a store of durability `on-copy`."
   )
   static let credentials = Key(
     "credentials", .awsKeys, .optional,
@@ -236,12 +236,13 @@ enum AWSKeyKeys {
 }
 
 /// The kinds of jobs of this version.
-enum JobKindName: String, Sendable, CaseIterable { case physical, wal }
+enum JobKindName: String, Sendable, CaseIterable { case physical, wal, copy }
 
 enum JobKeys {
   static let kind = Key(
-    "kind", .choice(refused: ["logical", "drill", "copy", "check"]) as ValueType<JobKindName>, .required,
-    "`physical`: a backup of the whole cluster. `wal`: streams WAL for as long as the daemon runs.")
+    "kind", .choice(refused: ["logical", "drill", "check"]) as ValueType<JobKindName>, .required,
+    "`physical`: a backup of the whole cluster. `wal`: streams WAL for as long as the daemon runs. `copy`: copies the newest physical backup to a store of durability `on-copy`."
+  )
   static let cluster = Key("cluster", .name() as ValueType<ClusterID>, .required, "One of `clusters`.")
   static let common = [kind.declaration, cluster.declaration]
 
@@ -269,7 +270,7 @@ enum JobKeys {
     "retries", .count(0...10), .standard("2"), "Further attempts after a failed one, with growing pauses.")
   static let keep = Key(
     "keep", .retention, .optional,
-    "How long its backups are promised to stay: a span such as `30d`, or `{count: 7}`; both in one as `{span: 30d, count: 7}` keeps what either keeps. A span never leaves fewer than two, or than `at-least`: `{span: 30d, at-least: 5}`. Without it, for ever."
+    "How long its backups are promised to stay: a span such as `30d`, or `{count: 7}`; both in one as `{span: 30d, count: 7}` keeps what either keeps. A span never leaves fewer than two, or than `at-least`: `{span: 30d, at-least: 5}`. `{monthly: 24}` keeps the newest of each of the latest 24 months that have one; `hourly`, `daily`, `weekly` and `yearly` likewise, by UTC. Without it, for ever."
   )
   static let checkpoint = Key(
     "checkpoint", .choice() as ValueType<CheckpointMode>, .standard("fast"),
@@ -298,6 +299,14 @@ enum JobKeys {
       keep.declaration, checkpoint.declaration, source.declaration, rate.declaration, full.declaration,
       compression.declaration, priority.declaration,
     ]
+  static let destination = Key(
+    "to", .name() as ValueType<StoreID>, .required,
+    "The store, of durability `on-copy`, that gets the newest physical backup with all it needs to be restored alone.")
+  static let copyKeep = Key(
+    "keep", .retention, .optional,
+    "How long its copies stay in that store, such as `{monthly: 24}`, in the words of a physical job's `keep`. Without it, for ever."
+  )
+  static let copy = [destination.declaration] + scheduled + [copyKeep.declaration]
   static let physicalLater = ["stores"].map { KeyDeclaration.refused($0) }
 
   static let slot = Key(
@@ -335,6 +344,7 @@ enum JobKeys {
     path: "jobs.<job>", sentence: "A job, under a name of your choice.", keys: common)
   static let physicalSection = Section(
     path: "jobs.<job>", sentence: "Keys of jobs of kind `physical`.", keys: physical)
+  static let copySection = Section(path: "jobs.<job>", sentence: "Keys of jobs of kind `copy`.", keys: copy)
   static let walSection = Section(path: "jobs.<job>", sentence: "Keys of jobs of kind `wal`.", keys: wal)
 }
 
@@ -344,9 +354,15 @@ enum RetentionKeys {
   static let last = Key("last", .count(1...100_000), .optional, "Another word for `count`.")
   static let atLeast = Key(
     "at-least", .count(1...100_000), .standard("2"), "Beside a span: the newest so many stay, however old they are.")
+  static let periods = RetentionPeriod.allCases.map { period in
+    (
+      period,
+      Key(
+        period.rawValue, .count(1...100_000), .optional, "Keep the newest of each of the latest so many such periods.")
+    )
+  }
   static let keys =
-    [span.declaration, count.declaration, last.declaration, atLeast.declaration]
-    + ["hourly", "daily", "weekly", "monthly", "yearly"].map { .refused($0) }
+    [span.declaration, count.declaration, last.declaration, atLeast.declaration] + periods.map(\.1.declaration)
 }
 
 enum SecretKeys {

@@ -11,7 +11,7 @@ extension ConfigurationReader {
   private func readJob(_ id: JobID, _ place: Place, clusters: [Placed<ClusterSettings>]?) -> JobSettings? {
     guard let pairs = MappingReader.pairs(place) else { return nil }
     guard let kindNode = pairs.first(where: { $0.name == JobKeys.kind.name })?.value else {
-      place.report("the key \"kind\" is missing", advice: "write kind: physical or kind: wal")
+      place.report("the key \"kind\" is missing", advice: "write kind: physical, kind: wal or kind: copy")
       return nil
     }
     // Of a job of a kind that is not known, no key can be judged.
@@ -30,6 +30,7 @@ extension ConfigurationReader {
       switch kind {
       case .physical: readPhysical(reader).map { .physical($0) }
       case .wal: readWAL(reader, cluster: cluster).map { .wal($0) }
+      case .copy: readCopy(reader).map { .copy($0) }
       }
     guard let cluster, let settings else { return nil }
     return JobSettings(id: id, cluster: cluster, kind: settings)
@@ -39,19 +40,16 @@ extension ConfigurationReader {
     switch kind {
     case .physical: JobKeys.common + JobKeys.physical + JobKeys.physicalLater
     case .wal: JobKeys.common + JobKeys.wal + JobKeys.walLater
+    case .copy: JobKeys.common + JobKeys.copy
     }
   }
 
+  /// Keys of other kinds, which are no slips of the pen.
   private static func otherKeys(than kind: JobKindName) -> (names: Set<String>, problem: String) {
-    switch kind {
-    case .physical:
-      (Set((JobKeys.wal + JobKeys.walLater).map(\.name)), "does not apply to jobs of kind physical")
-    case .wal:
-      (
-        Set((JobKeys.physical + JobKeys.physicalLater).map(\.name)),
-        "does not apply to jobs of kind wal, which run for as long as the daemon does"
-      )
-    }
+    let others = JobKindName.allCases.filter { $0 != kind }.flatMap { keys(of: $0) }.map(\.name)
+    let names = Set(others).subtracting(keys(of: kind).map(\.name))
+    let reason = kind == .wal ? ", which run for as long as the daemon does" : ""
+    return (names, "does not apply to jobs of kind \(kind.rawValue)\(reason)")
   }
 
   private func readPhysical(_ reader: MappingReader) -> PhysicalSettings? {
@@ -67,6 +65,14 @@ extension ConfigurationReader {
     return PhysicalSettings(
       checkpoint: checkpoint, source: source, keep: keep, rate: rate, full: full, compression: compression,
       priority: priority, runs: runs)
+  }
+
+  private func readCopy(_ reader: MappingReader) -> CopySettings? {
+    let runs = readRuns(reader)
+    let store = reader.value(JobKeys.destination)
+    let keep = reader.value(JobKeys.copyKeep)
+    guard let runs, let store else { return nil }
+    return CopySettings(store: store, keep: keep, runs: runs)
   }
 
   /// What all jobs with a schedule have.

@@ -110,17 +110,28 @@ public struct WALSettings: Sendable, Hashable {
   public var synchronous: Bool
 }
 
+/// What only copy jobs have.
+public struct CopySettings: Sendable, Hashable {
+  /// An on-copy store.
+  public var store: StoreID
+  /// How long copies stay there; nil: for ever.
+  public var keep: RetentionPolicy?
+  public var runs: RunSettings
+}
+
 /// One of `jobs`.
 public struct JobSettings: Sendable, Hashable {
   public enum Kind: Sendable, Hashable {
     case physical(PhysicalSettings)
     case wal(WALSettings)
+    case copy(CopySettings)
 
-    /// `physical` or `wal`, as in the file.
+    /// `physical`, `wal` or `copy`, as in the file.
     public var name: String {
       switch self {
       case .physical: "physical"
       case .wal: "wal"
+      case .copy: "copy"
       }
     }
   }
@@ -130,6 +141,10 @@ public struct JobSettings: Sendable, Hashable {
 
   /// Nil for jobs that run only by hand, and for WAL jobs.
   public var schedule: CronExpression? {
-    if case .physical(let settings) = kind { settings.runs.schedule } else { nil }
+    switch kind {
+    case .physical(let settings): settings.runs.schedule
+    case .copy(let settings): settings.runs.schedule
+    case .wal: nil
+    }
   }
 }

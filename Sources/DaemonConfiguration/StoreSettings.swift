@@ -1,7 +1,11 @@
 public import BackupModel
 
 /// When a backup counts as done with regard to one store.
-public enum StoreDurability: String, Sendable, Hashable, CaseIterable { case required, eventual }
+public enum StoreDurability: String, Sendable, Hashable, CaseIterable {
+  case required, eventual
+  /// Filled by jobs of kind `copy` alone.
+  case onCopy = "on-copy"
+}
 
 /// One of `repository.stores`.
 public struct StoreSettings: Sendable, Hashable {
@@ -35,6 +39,15 @@ public struct StoreSettings: Sendable, Hashable {
       guard case .serviceAccount(let source) = place.credentials else { return [] }
       return [named("gcs.credentials", source)]
     case .sftp(let place): return place.passphrase.map { [named("sftp.passphrase", $0)] } ?? []
+    }
+  }
+
+  /// Of a bucket.
+  var storageClass: StorageClasses {
+    switch place {
+    case .s3(let place): place.storageClass
+    case .gcs(let place): place.storageClass
+    case .directory, .sftp: StorageClasses()
     }
   }
 
@@ -124,6 +137,8 @@ public struct SFTPPlace: Sendable, Hashable, CustomStringConvertible {
 
 /// Storage classes by what is stored; nil for the bucket's own.
 public struct StorageClasses: Sendable, Hashable {
+  /// Those that have to be thawed before they can be read.
+  static let cold: Set<String> = ["GLACIER", "DEEP_ARCHIVE"]
   public var packs: String?
   /// Manifests, page maps and WAL: they must be readable at once.
   public var other: String?

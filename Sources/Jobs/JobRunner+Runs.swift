@@ -194,7 +194,8 @@ extension JobRunner {
 
   /// A backup that began behind a hole in the WAL makes what follows restorable again.
   private func settleGap(_ record: RunRecord) throws {
-    guard let cluster = record.cluster, record.backup != nil else { return }
+    // A copy names the backup it copied, which may be older than the hole.
+    guard let cluster = record.cluster, record.backup != nil, record.kind == "physical" else { return }
     let id = WALKeeper.gapCondition(of: cluster)
     guard let gap = state.conditions().first(where: { $0.id == id }), gap.since <= record.started else { return }
     _ = try state.resolve(id)

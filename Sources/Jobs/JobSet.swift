@@ -39,11 +39,14 @@ public struct WALJob: Sendable, Hashable {
 /// What is kept of one cluster, and the server whose clock is asked before anything goes.
 public struct ClusterRetention: Sendable, Hashable {
   public var rules: RetentionRules
+  /// Of each on-copy store that copies of this cluster go to.
+  public var archives: [StoreID: RetentionRules]
   /// libpq's, the password with it.
   public var connection: Secret
 
-  public init(rules: RetentionRules, connection: Secret) {
+  public init(rules: RetentionRules, archives: [StoreID: RetentionRules] = [:], connection: Secret) {
     self.rules = rules
+    self.archives = archives
     self.connection = connection
   }
 }

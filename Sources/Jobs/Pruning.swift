@@ -40,8 +40,10 @@ struct Pruning: Sendable {
     guard difference.magnitude <= Self.clockTolerance else {
       throw RetentionError.clockDiffers(of: "the server", by: difference)
     }
-    return try Pruner(repository: repository, cluster: cluster, options: .init(rules: retention.rules)).run(
+    let reports = try Pruner(repository: repository, cluster: cluster, options: .init(rules: retention.rules)).run(
       cancellation: cancellation)
+    return try reports
+      + Pruner.runArchives(of: repository, cluster, rules: retention.archives, cancellation: cancellation)
   }
 
   /// A clock that was set tells wrong ages. What it says now is taken for right after a day in which nobody sets it again.

@@ -20,20 +20,23 @@ extension Repository {
       throw RepositoryError.alreadyExists(store.id, location: store.objects.location)
     }
     for store in empty { try store.requireLock() }
-    var names: Set<ObjectName> = []
-    for (_, listing) in try repository.listings(below: "keys") {
-      for key in listing.prefixes {
-        for (_, envelopes) in try repository.listings(below: "keys/\(key)") {
-          names.formUnion(envelopes.objects.map(\.name))
-        }
-      }
-    }
-    for name in names.sorted() + [rootName] {
+    for name in try repository.envelopeNames() + [rootName] {
       let bytes = try repository.firstAnswer(for: name) { try $0.objects.readAll(name, limit: 1 << 20) }
       for store in empty {
         try bytes.withUnsafeBytes { try StoreWriter.put(name, $0, in: store, cancellation: cancellation) }
       }
     }
     return repository.id
+  }
+
+  /// The wrapped data keys of all recipients, in order.
+  func envelopeNames() throws -> [ObjectName] {
+    var names: Set<ObjectName> = []
+    for (_, listing) in try listings(below: "keys") {
+      for key in listing.prefixes {
+        for (_, envelopes) in try listings(below: "keys/\(key)") { names.formUnion(envelopes.objects.map(\.name)) }
+      }
+    }
+    return names.sorted()
   }
 }

@@ -9,6 +9,8 @@ public enum Durability: String, Sendable, Hashable, Codable {
   case required
   /// Filled from the others as soon as it can be.
   case eventual
+  /// Gets what jobs of kind `copy` put there, and nothing else.
+  case onCopy = "on-copy"
 }
 
 /// A store under its configured name.
@@ -35,6 +37,9 @@ public struct RepositoryStore: Sendable {
         receivedBytes: ByteCount($0.receivedBytes))
     }
   }
+
+  /// As the only store there is.
+  var alone: RepositoryStore { RepositoryStore(id: id, objects: objects) }
 
   /// The same, each call tried once.
   var once: RepositoryStore { RepositoryStore(id: id, objects: objects.once, durability: durability, keep: keep) }
@@ -64,8 +69,29 @@ public struct Repository: Sendable {
   public let keys: KeyRing
   /// In the order of the configuration: reads ask the first that answers.
   public let stores: [RepositoryStore]
+  /// Stores that hold copies for themselves. Nothing is read from them, and nothing waits for them.
+  public let archives: [RepositoryStore]
   /// What is not in all of these is not done.
   public var required: [RepositoryStore] { stores.filter { $0.durability == .required } }
+
+  init(id: RepositoryID, keys: KeyRing, stores: [RepositoryStore]) {
+    self.id = id
+    self.keys = keys
+    let ordinary = Self.ordinary(stores)
+    self.stores = ordinary
+    archives = stores.filter { store in !ordinary.contains { $0.id == store.id } }
+  }
+
+  /// Those that are read from; where there are archives alone, such as when everything else is lost, these.
+  private static func ordinary(_ stores: [RepositoryStore]) -> [RepositoryStore] {
+    let ordinary = stores.filter { $0.durability != .onCopy }
+    return ordinary.isEmpty ? stores.map(\.alone) : ordinary
+  }
+
+  /// What it is in one of its stores, archives among them; nil where there is none of this name.
+  public func alone(in store: StoreID) -> Repository? {
+    (stores + archives).first { $0.id == store }.map { Repository(id: id, keys: keys, stores: [$0.alone]) }
+  }
 
   /// The root document: `repository.json`.
   struct Root: Codable, Equatable {
@@ -118,7 +144,8 @@ public struct Repository: Sendable {
   /// Opens a repository: finds its root in a store and unlocks its data key with the first recipient that can.
   ///
   /// A store that does not answer or holds a damaged root is passed over; one of an unknown format is not.
-  public static func open(stores: [RepositoryStore], unlocking: Unlocking) throws -> Repository {
+  public static func open(stores all: [RepositoryStore], unlocking: Unlocking) throws -> Repository {
+    let stores = ordinary(all)
     var (found, failures) = try roots(of: stores) { stores.count > 1 ? $0.once : $0 }
     if found.isEmpty, stores.count > 1 { (found, failures) = try roots(of: stores) { $0 } }
     guard let root = found.first?.root else {
@@ -134,7 +161,7 @@ public struct Repository: Sendable {
       throw RepositoryError.missingRepository(stores: [empty.store])
     }
     var unlocker = try KeyUnlocker(root, in: found.map(\.store), with: unlocking)
-    return Repository(id: root.repository, keys: try unlocker.keyRing(), stores: stores)
+    return Repository(id: root.repository, keys: try unlocker.keyRing(), stores: all)
   }
 
   /// - Parameter view: How a store is asked.
@@ -163,13 +190,13 @@ public struct Repository: Sendable {
 
   /// What it is without some of its stores.
   public func without(_ stores: Set<StoreID>) -> Repository {
-    Repository(id: id, keys: keys, stores: self.stores.filter { !stores.contains($0.id) })
+    Repository(id: id, keys: keys, stores: (self.stores + archives).filter { !stores.contains($0.id) })
   }
 
   /// Read before the rest: another version may have any form.
   struct Format: Decodable { var format: Int }
 
-  private static func readRoot(_ store: RepositoryStore) throws -> Root {
+  static func readRoot(_ store: RepositoryStore) throws -> Root {
     let bytes = try store.objects.readAll(rootName, limit: 1 << 20)
     do {
       let format = try CheckedDocument.decodePlain(Format.self, bytes).format

@@ -10,8 +10,22 @@ extension Configuration {
       switch job.kind {
       case .physical(let settings): rules.policies.updateValue(settings.keep, forKey: job.id)
       case .wal(let settings): rules.recoveryWindow = settings.recoveryWindow
+      case .copy: break
       }
     }
     return rules
+  }
+
+  /// What the copy jobs of a cluster keep, by the store they copy to.
+  public func archiveRules(for cluster: ClusterID) -> [StoreID: RetentionRules] {
+    var found: [StoreID: RetentionRules] = [:]
+    for job in jobs where job.cluster == cluster {
+      guard case .copy(let settings) = job.kind else { continue }
+      var rules = RetentionRules(policies: [:], recoveryWindow: nil)
+      rules.policies.updateValue(settings.keep, forKey: job.id)
+      rules.owner = job.id
+      found[settings.store] = rules
+    }
+    return found
   }
 }

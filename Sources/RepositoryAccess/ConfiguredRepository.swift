@@ -44,6 +44,7 @@ public enum ConfiguredRepository {
     switch durability {
     case .required: .required
     case .eventual: .eventual
+    case .onCopy: .onCopy
     }
   }
 
@@ -103,7 +104,7 @@ public enum ConfiguredRepository {
 
   /// Removes what writers that died left in the stores' places for unfinished objects.
   public static func sweep(_ repository: Repository) throws {
-    for store in repository.stores { try (store.objects as? PosixStore)?.sweep() }
+    for store in repository.stores + repository.archives { try (store.objects as? PosixStore)?.sweep() }
   }
 
   /// Stores as they were at a moment, and why others are left out.

@@ -17,14 +17,21 @@ struct BackupsCommand: ParsableCommand {
   var cluster: ClusterID?
   @Option(help: "Only those of this kind.", completion: .list(BackupKind.allValueStrings))
   var kind: BackupKind?
+  @Option(
+    help: ArgumentHelp("Only what this store holds, such as one of durability on-copy.", valueName: "store"),
+    completion: NameCompletion.stores, transform: parsing { try StoreID($0) })
+  var store: StoreID?
   @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
     let settings = try shared.loadConfiguration()
-    let repository = try RepositoryOpening.open(settings.repository, asOf: past.moment())
+    let repository = try RepositoryOpening.open(settings.repository, only: store, asOf: past.moment())
     if let cluster { try ClusterChoice.check(cluster, settings, repository) }
-    let (all, damaged) = try BackupCatalog(repository).list(cluster)
+    let (all, damaged, unheard) = try BackupCatalog(repository).listWithArchives(cluster)
+    for (store, report) in unheard.sorted(by: { $0.key < $1.key }) {
+      ErrorOutput.warn("copies in store \"\(store)\" are not shown: \(report.summary)", hint: report.hint)
+    }
     let backups = all.filter { kind == nil || $0.kind == kind }
     shared.show(.list(backups)) {
       if !backups.isEmpty { return Self.table(backups).text() }

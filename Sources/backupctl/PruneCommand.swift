@@ -30,6 +30,8 @@ struct PruneCommand: ParsableCommand {
         repository: repository, cluster: cluster,
         options: .init(rules: settings.retentionRules(for: cluster), dryRun: dryRun))
       reports += try pruner.run(cancellation: cancellation)
+      reports += try Pruner.runArchives(
+        of: repository, cluster, rules: settings.archiveRules(for: cluster), dryRun: dryRun, cancellation: cancellation)
     }
     shared.show(reports.json) {
       reports.isEmpty ? "there are no backups yet" : reports.map { Self.text($0, dryRun) }.joined(separator: "\n\n")

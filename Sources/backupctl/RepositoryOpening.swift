@@ -19,11 +19,14 @@ enum RepositoryOpening {
   }
 
   /// - Parameters:
+  ///   - store: Only what this store holds counts, an on-copy one perhaps; nil for all that are read from.
   ///   - moment: Reads the stores as they were then; nil as they are.
   ///   - isTold: Whether stores that are left out are told of.
   static func open(
-    _ settings: RepositorySettings, asOf moment: Timestamp?, isTold: Bool = true
+    _ settings: RepositorySettings, only store: StoreID? = nil, asOf moment: Timestamp?, isTold: Bool = true
   ) throws -> Repository {
+    var settings = settings
+    if let store { settings.stores = [try alone(store, of: settings)] }
     guard let moment else { return try open(settings) }
     let (stores, leftOut) = try ConfiguredRepository.past(
       ConfiguredRepository.stores(settings, credentials), asOf: moment)
@@ -31,6 +34,17 @@ enum RepositoryOpening {
       ErrorOutput.warn("store \"\(store)\" is left out: \(reason.summary)", hint: reason.hint)
     }
     return try Repository.open(stores: stores, unlocking: ConfiguredRepository.unlocking(settings, credentials))
+  }
+
+  private static func alone(_ store: StoreID, of settings: RepositorySettings) throws -> StoreSettings {
+    guard var found = settings.stores.first(where: { $0.id == store }) else {
+      throw UsageError(
+        "there is no store \"\(store)\"",
+        detail: "The stores are \(settings.stores.map { "\"\($0.id)\"" }.joined(separator: ", ")).")
+    }
+    found.durability = .required
+    found.keep = nil
+    return found
   }
 
   static func open(_ settings: RepositorySettings) throws -> Repository {

@@ -12,11 +12,16 @@ struct ShowCommand: ParsableCommand {
     help: "The backup, as \"backupctl backups\" shows it.", completion: NameCompletion.backups,
     transform: parsing { try BackupID($0) })
   var backup: BackupID
+  @Option(
+    help: ArgumentHelp("Read from this store alone, such as one of durability on-copy.", valueName: "store"),
+    completion: NameCompletion.stores, transform: parsing { try StoreID($0) })
+  var store: StoreID?
   @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
-    let repository = try RepositoryOpening.open(shared.loadConfiguration().repository, asOf: past.moment())
+    let repository = try RepositoryOpening.open(
+      shared.loadConfiguration().repository, only: store, asOf: past.moment())
     let catalog = BackupCatalog(repository)
     let reader = try catalog.open(backup)
     let header = reader.header

@@ -16,12 +16,16 @@ struct VerifyCommand: ParsableCommand {
   var backup: BackupID?
   @Flag(help: "Read everything.")
   var full = false
+  @Option(
+    help: ArgumentHelp("Look into this store alone, such as one of durability on-copy.", valueName: "store"),
+    completion: NameCompletion.stores, transform: parsing { try StoreID($0) })
+  var store: StoreID?
   @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
     let settings = try shared.loadConfiguration()
-    let repository = try RepositoryOpening.open(settings.repository, asOf: past.moment())
+    let repository = try RepositoryOpening.open(settings.repository, only: store, asOf: past.moment())
     let cancellation = Interruption.cancellation()
     let verifier = Verifier(repository: repository)
     var reports: [VerifyReport] = []
@@ -68,7 +72,11 @@ struct VerifyCommand: ParsableCommand {
 
   private static func text(_ report: VerifyReport) -> String {
     let looked = report.depth == .full ? "\(report.bytes) read" : "\(report.objects) objects are there"
-    guard !report.isSound else { return "\(report.backup)  " + "sound".styled(.good) + ", \(looked)" }
+    guard !report.isSound else {
+      let sound = "\(report.backup)  " + "sound".styled(.good) + ", \(looked)"
+      if report.unread.isEmpty { return sound }
+      return sound + "; \(report.unread.count) packs are frozen and were not read".styled(.warning)
+    }
     let lines = report.damage.map { ErrorOutput.labelled($0.store.rawValue, "\($0.object): \($0.reason)") }
     return (["\(report.backup)  " + "damaged".styled(.bad)] + lines).joined(separator: "\n")
   }
@@ -79,9 +87,12 @@ extension VerifyReport: JSONConvertible {
     let damage = damage.map {
       JSONValue.fields(["object": $0.object, "store": $0.store, "reason": $0.reason])
     }
+    let unread = unread.map {
+      JSONValue.fields(["object": $0.object, "store": $0.store, "reason": $0.reason])
+    }
     return .fields([
       "backup": backup, "cluster": cluster, "depth": depth.rawValue, "sound": isSound, "stores": stores,
-      "files": files, "objects": objects, "bytes": bytes, "damage": damage,
+      "files": files, "objects": objects, "bytes": bytes, "damage": damage, "unread": unread,
     ])
   }
 }

@@ -19,6 +19,10 @@ enum JobTranslation {
         let source = try cluster.standbyConnectionString { try credentials.read($0) } ?? connection
         let body = physical(settings, cluster, configuration.daemon, source: source, connection: connection)
         jobs.append(scheduled(job, settings.runs, body))
+      case .copy(let settings):
+        let body = CopyJob(cluster: job.cluster, to: settings.store)
+        // No backup waits for a copy.
+        jobs.append(scheduled(job, settings.runs, body, group: .validation))
       case .wal(let settings):
         wal.append(
           WALJob(
@@ -32,6 +36,7 @@ enum JobTranslation {
     for cluster in configuration.clusters {
       retention[cluster.id] = ClusterRetention(
         rules: configuration.retentionRules(for: cluster.id),
+        archives: configuration.archiveRules(for: cluster.id),
         connection: try cluster.connectionString { try credentials.read($0) })
     }
     let widths = configuration.daemon.widths
@@ -41,9 +46,11 @@ enum JobTranslation {
       retention: retention, history: configuration.daemon.history)
   }
 
-  private static func scheduled(_ job: JobSettings, _ runs: RunSettings, _ body: any JobBody) -> Job {
+  private static func scheduled(
+    _ job: JobSettings, _ runs: RunSettings, _ body: any JobBody, group: LaneGroup = .backup
+  ) -> Job {
     Job(
-      id: job.id, kind: job.kind.name, cluster: job.cluster, group: .backup,
+      id: job.id, kind: job.kind.name, cluster: job.cluster, group: group,
       timetable: runs.schedule.map {
         Timetable(schedule: $0, zone: runs.timeZone, jitter: runs.jitter, missed: runs.missed)
       },

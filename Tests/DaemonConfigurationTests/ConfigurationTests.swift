@@ -189,12 +189,6 @@ enum Sample {
         ["f:6:17: repository.stores.cloud.s3: the key \"region\" is missing"]
       ),
       (
-        Sample.text(stores: "    a: {path: /a, durability: on-copy}\n"),
-        [
-          "f:6:31: repository.stores.a.durability: \"on-copy\" is not supported by this version; use required or eventual"
-        ]
-      ),
-      (
         Sample.text(stores: "    a: {path: /a, durability: eventual}\n"),
         [
           "f:6:15: repository.stores.a.path: is not required, and no other store is; a backup must be in some store before it counts"
@@ -274,15 +268,15 @@ enum Sample {
       ),
       (
         Sample.text(jobs: "  j: {cluster: oauth}\n"),
-        ["f:8:6: jobs.j: the key \"kind\" is missing; write kind: physical or kind: wal"]
+        ["f:8:6: jobs.j: the key \"kind\" is missing; write kind: physical, kind: wal or kind: copy"]
       ),
       (
         Sample.text(jobs: "  j: {kind: logical, cluster: oauth, tables: [a]}\n"),
-        ["f:8:13: jobs.j.kind: \"logical\" is not supported by this version; use physical or wal"]
+        ["f:8:13: jobs.j.kind: \"logical\" is not supported by this version; use physical or wal or copy"]
       ),
       (
         Sample.text(jobs: "  j: {kind: phyiscal, cluster: oauth}\n"),
-        ["f:8:13: jobs.j.kind: \"phyiscal\" is not one of physical, wal; did you mean \"physical\"?"]
+        ["f:8:13: jobs.j.kind: \"phyiscal\" is not one of physical, wal, copy; did you mean \"physical\"?"]
       ),
       (Sample.job("shedule: \"@daily\""), ["f:8:39: jobs.j.shedule: unknown key; did you mean \"schedule\"?"]),
       (
@@ -321,7 +315,7 @@ enum Sample {
         ["f:8:45: jobs.j.rate: \"fast\" is not a valid size; expected a number and a unit, such as 32MiB"]
       ),
       (Sample.job("full: yes"), ["f:8:45: jobs.j.full: \"yes\" is neither true nor false"]),
-      (Sample.job("keep: {monthly: 24, count: 1}"), ["f:8:46: jobs.j.keep.monthly: is not supported by this version"]),
+      (Sample.job("keep: {monthly: 0}"), ["f:8:55: jobs.j.keep.monthly: 0 is not between 1 and 100000"]),
       (Sample.job("keep: {count: 1, last: 1}"), ["f:8:45: jobs.j.keep: \"count\" and \"last\" are the same: name one"]),
       (Sample.job("keep: {}"), ["f:8:45: jobs.j.keep: must name a span or a count"]),
       (Sample.job("keep: {count: 0}"), ["f:8:53: jobs.j.keep.count: 0 is not between 1 and 100000"]),

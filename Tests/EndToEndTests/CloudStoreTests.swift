@@ -129,10 +129,12 @@ import Testing
   func policies() throws {
     try PostgresServer.run { database in
       try BackupSite.run(database, creating: false) { site in
-        let store = "cloud: {s3: {bucket: oauth-backups, region: eu-west-1, prefix: pg/prod, storage-class: GLACIER}}"
+        let store =
+          "cloud: {s3: {bucket: oauth-backups, region: eu-west-1, prefix: pg/prod, storage-class: GLACIER}, durability: on-copy}"
         let local = "local: {path: \(site.store)}"
         try site.writeConfiguration(
-          site.standardConfiguration.replacingOccurrences(of: local, with: "\(local)\n    \(store)"))
+          site.standardConfiguration.replacingOccurrences(of: local, with: "\(local)\n    \(store)")
+            + "  archive: {kind: copy, cluster: main, to: cloud}\n")
         func actions(_ role: String) throws -> Set<String> {
           let policy = try JSON(parsing: try site.succeed("repository", "policy", "cloud", "--for", role))
           let statements = try #require(policy["Statement"].array)
@@ -186,8 +188,8 @@ enum CloudSite {
   }
 
   static func run<Result>(
-    _ database: PostgresServer, _ server: ObjectServer, alsoLocal: Bool = false, more: String = "",
-    _ body: (BackupSite) throws -> Result
+    _ database: PostgresServer, _ server: ObjectServer, alsoLocal: Bool = false, place: String = "",
+    more: String = "", jobs: String = "", _ body: (BackupSite) throws -> Result
   ) throws -> Result {
     try server.makeBucket(bucket)
     return try BackupSite.run(database, creating: false) { site in
@@ -199,11 +201,11 @@ enum CloudSite {
       }
       let store = """
         cloud: {s3: {bucket: \(bucket), region: \(server.facts["region"] ?? "us-east-1"), endpoint: "\(server.endpoint)",
-              credentials: {access-key: {file: \(site.directory)/access}, secret-key: {file: \(site.directory)/secret}}}\(more)}
+              credentials: {access-key: {file: \(site.directory)/access}, secret-key: {file: \(site.directory)/secret}}\(place)}\(more)}
         """
       let local = "local: {path: \(site.store)}"
       let stores = alsoLocal ? "\(local)\n    \(store)" : store
-      try site.writeConfiguration(site.standardConfiguration.replacingOccurrences(of: local, with: stores))
+      try site.writeConfiguration(site.standardConfiguration.replacingOccurrences(of: local, with: stores) + jobs)
       try site.succeed("repository", "create")
       return try body(site)
     }

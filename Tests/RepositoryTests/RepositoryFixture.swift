@@ -90,6 +90,8 @@ final class FaultyStore: ObjectStore {
     var beforeDelete: @Sendable (ObjectName) throws -> Void = { _ in }
     /// How far the store's clock is ahead; seen where it is asked for, on leases.
     var clockAhead: Duration = .zero
+    /// What packs are listed as.
+    var packClass: StorageClass?
   }
   let store: PosixStore
   let faults = Mutex(Faults())
@@ -120,7 +122,10 @@ final class FaultyStore: ObjectStore {
   }
   func list(below prefix: String) throws -> Listing {
     var listing = try store.list(below: prefix)
-    let ahead = faults.withLock { $0.clockAhead }
+    let (ahead, packClass) = faults.withLock { ($0.clockAhead, $0.packClass) }
+    for index in listing.objects.indices where listing.objects[index].name.text.contains("/packs/") {
+      listing.objects[index].storageClass = packClass
+    }
     for index in listing.objects.indices where listing.objects[index].name.text.contains("/leases/") {
       listing.objects[index].modified = listing.objects[index].modified.map { $0 + ahead }
     }

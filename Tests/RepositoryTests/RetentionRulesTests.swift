@@ -44,6 +44,19 @@ import Testing
     #expect(kept(.init(spanSeconds: 5 * 86400, count: 1)) == [6, 7, 8, 9, 10])
   }
 
+  @Test("is the newest of each of the latest periods, whoever made them where one job owns all")
+  func periods() {
+    // One a day up to 2027-01-15, a Friday.
+    let backups = Self.backups((0..<70).map { $0 % 2 == 0 ? Self.nightly : Self.hourly })
+    var rules = RetentionRules(
+      policies: [Self.nightly: .some(.init(periods: [.monthly: 3, .daily: 2, .weekly: 2]))], recoveryWindow: nil)
+    rules.owner = Self.nightly
+    let verdicts = rules.verdicts(on: backups, restorable: backups.last?.id, now: Self.now)
+    let kept = backups.filter { verdicts[$0.id]!.keeps }.map { String($0.finished.description.prefix(10)) }
+    #expect(kept == ["2026-11-30", "2026-12-31", "2027-01-10", "2027-01-14", "2027-01-15"])
+    #expect(verdicts[backups[69].id]?.reason == "it is daily number 1 of 2")
+  }
+
   @Test("counts each job's backups by themselves, and keeps what no configured job made")
   func jobs() {
     let mixed = Self.backups([Self.nightly, Self.hourly, Self.hourly, nil, Self.nightly, Self.hourly, Self.hourly])

@@ -55,6 +55,35 @@ struct FillPlan {
     }
   }
 
+  /// What one backup needs to be restored from the store alone: of WAL whole segments from its start to its stop.
+  /// - Throws: `StorageError` where the store does not answer or no other has all of the backup.
+  init(copying backup: Backup, of lineage: Lineage, from sources: Repository, to target: RepositoryStore) throws {
+    self.lineage = lineage
+    self.sources = sources
+    self.target = target
+    documents = try compare(below: lineage.acceptancesPrefix, kind: nil).missing
+    let header = try BackupCatalog(sources).readHeader(of: backup.id, lineage)
+    try addOwnWAL(of: header)
+    // After nothing that is being written: the backup is done.
+    try addBackups([backup], Timestamp.now() + .seconds(86400))
+    // Without its WAL it could not be made consistent.
+    let wal = Set(contents.filter { $0.kind == .walSegment || $0.kind == .timelineHistory }.map(\.name))
+    for index in manifests.indices { manifests[index].needs.formUnion(wal) }
+    if let failure { throw failure }
+  }
+
+  private mutating func addOwnWAL(of header: ManifestHeader) throws {
+    let size = try WALSegmentSize(bytes: header.walSegmentBytes)
+    let segments = WALSegment.all(from: header.startLSN, to: header.stopLSN, on: header.timeline, size: size)
+    let names = Set(segments.map { lineage.walSegment($0, size: size) })
+    let folder = lineage.walPrefix + "/" + header.timeline.fileText
+    contents += try compare(below: folder, kind: .walSegment).missing.filter { names.contains($0.name) }
+    contents += try compare(below: lineage.walPrefix, kind: .timelineHistory).missing.filter {
+      guard let number = UInt32($0.name.lastComponent.prefix(8), radix: 16) else { return false }
+      return $0.name.lastComponent.hasSuffix(".history") && number <= header.timeline.value
+    }
+  }
+
   /// Backups that are to be in the store: not deleted, and within its own `keep`.
   private func wantedBackups(_ rules: RetentionRules?, _ now: Timestamp) throws -> [Backup] {
     let backups = try BackupCatalog(sources).list(lineage).backups.filter { $0.deleted == nil }

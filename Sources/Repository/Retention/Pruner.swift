@@ -53,6 +53,29 @@ public struct Pruner: Sendable {
     return reports
   }
 
+  /// Prunes the on-copy stores, each by what the job that copies there keeps. One that does not answer hinders no other.
+  /// - Parameter rules: By store.
+  public static func runArchives(
+    of repository: Repository, _ cluster: ClusterID, rules: [StoreID: RetentionRules], dryRun: Bool = false,
+    now: @escaping @Sendable () -> Timestamp = { .now() }, cancellation: Cancellation
+  ) throws -> [PruneReport] {
+    var reports: [PruneReport] = []
+    for (store, rules) in rules.sorted(by: { $0.key < $1.key }) {
+      guard let alone = repository.alone(in: store) else { continue }
+      let pruner = Pruner(
+        repository: alone, cluster: cluster, options: Options(rules: rules, dryRun: dryRun, now: now))
+      do {
+        reports += try pruner.run(cancellation: cancellation)
+      } catch let error as StorageError {
+        guard let lineage = try repository.lineages(of: cluster).last else { throw error }
+        var report = PruneReport(lineage, store)
+        report.error = ErrorReport(error)
+        reports.append(report)
+      }
+    }
+    return reports
+  }
+
   private func prune(_ lineage: Lineage, _ cancellation: Cancellation) throws -> [PruneReport] {
     var lease: Lease?
     defer { lease?.release() }

@@ -6,6 +6,8 @@ public struct RetentionRules: Sendable, Hashable {
   public var policies: [JobID: RetentionPolicy?]
   /// Any instant in this span up to now is to stay reachable.
   public var recoveryWindow: Duration?
+  /// The job whose backups all are, whoever made them: of an on-copy store the job that copies. Nil: each its own.
+  public var owner: JobID?
 
   public init(policies: [JobID: RetentionPolicy?], recoveryWindow: Duration?) {
     self.policies = policies
@@ -29,13 +31,17 @@ public struct RetentionRules: Sendable, Hashable {
     let window = windowBackup(backups, now)
     var verdicts: [BackupID: Verdict] = [:]
     var newer: [JobID: Int] = [:]
+    var periods = NewestOfPeriods(policies)
     for backup in backups.reversed() {
       var owners: [(job: JobID, number: Int)] = []
-      for job in (claims[backup.id] ?? []).union(backup.job.map { [$0] } ?? []).sorted() {
+      let jobs = owner.map { [$0] } ?? (claims[backup.id] ?? []).union(backup.job.map { [$0] } ?? [])
+      var isNewestOf: [JobID: String] = [:]
+      for job in jobs.sorted() {
         newer[job, default: 0] += 1
         owners.append((job, newer[job]!))
+        isNewestOf[job] = periods.take(backup, of: job)
       }
-      verdicts[backup.id] = verdict(backup, owners, isWindow: backup.id == window, restorable, now)
+      verdicts[backup.id] = verdict(backup, owners, isNewestOf, isWindow: backup.id == window, restorable, now)
     }
     return verdicts
   }
@@ -47,7 +53,8 @@ public struct RetentionRules: Sendable, Hashable {
   }
 
   private func verdict(
-    _ backup: Backup, _ owners: [(job: JobID, number: Int)], isWindow: Bool, _ restorable: BackupID?, _ now: Timestamp
+    _ backup: Backup, _ owners: [(job: JobID, number: Int)], _ isNewestOf: [JobID: String], isWindow: Bool,
+    _ restorable: BackupID?, _ now: Timestamp
   ) -> Verdict {
     func keep(_ reason: String) -> Verdict { Verdict(keeps: true, reason: reason) }
     guard let restorable else { return keep("no backup of this store is known to be restorable") }
@@ -56,6 +63,7 @@ public struct RetentionRules: Sendable, Hashable {
     for owner in owners {
       let verdict = promise(backup, owner.job, owner.number, now)
       if verdict.keeps { return verdict }
+      if let period = isNewestOf[owner.job] { return keep(period) }
       promises.append(verdict.reason)
     }
     if isWindow, let recoveryWindow {
@@ -78,5 +86,35 @@ public struct RetentionRules: Sendable, Hashable {
       if number <= policy.atLeast { return keep("it is number \(number) of at least \(policy.atLeast)") }
     }
     return Verdict(keeps: false, reason: "job \"\(job)\" keeps \(policy.text)")
+  }
+}
+
+/// Finds the newest backup of each period as backups are named from the newest on.
+private struct NewestOfPeriods {
+  private struct Key: Hashable {
+    var job: JobID
+    var period: RetentionPeriod
+  }
+  private let policies: [JobID: RetentionPolicy?]
+  /// The last period that was counted, and how many were.
+  private var seen: [Key: (last: Int64, count: Int)] = [:]
+
+  init(_ policies: [JobID: RetentionPolicy?]) { self.policies = policies }
+
+  /// - Returns: Why it stays; nil where it is not the newest of a period that counts.
+  mutating func take(_ backup: Backup, of job: JobID) -> String? {
+    guard let policy = policies[job].flatMap({ $0 }) else { return nil }
+    var reason: String?
+    for period in RetentionPeriod.allCases {
+      guard let wanted = policy.periods[period] else { continue }
+      let key = Key(job: job, period: period)
+      let number = period.number(of: backup.finished)
+      let before = seen[key]
+      if before?.last == number || before?.count ?? 0 >= wanted { continue }
+      let count = (before?.count ?? 0) + 1
+      seen[key] = (number, count)
+      reason = reason ?? "it is \(period.rawValue) number \(count) of \(wanted)"
+    }
+    return reason
   }
 }
