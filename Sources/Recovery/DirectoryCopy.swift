@@ -21,6 +21,8 @@ final class DirectoryCopy: Sendable {
   private let totalBytes: Int64
   private let observe: @Sendable (RunProgress) -> Void
   private let packs: PackHeaders
+  /// Nil where nothing is cold.
+  private let thaw: ThawWait?
   private let rooms = StretchRooms()
   private let doneBytes = Atomic<Int64>(0)
   /// Entries kept for later: the control file.
@@ -28,8 +30,9 @@ final class DirectoryCopy: Sendable {
 
   init(
     repository: Repository, plan: RestorePlan, layout: DirectoryLayout, ownership: Ownership, workers: Int,
-    totalBytes: Int64, observe: @escaping @Sendable (RunProgress) -> Void
+    totalBytes: Int64, thaw: ThawWait? = nil, observe: @escaping @Sendable (RunProgress) -> Void
   ) {
+    self.thaw = thaw
     self.repository = repository
     self.plan = plan
     packs = PackHeaders(repository, plan.lineage)
@@ -78,6 +81,7 @@ final class DirectoryCopy: Sendable {
     // Not needed to restore, but a manifest that is damaged anywhere is not trusted.
     _ = try reader.livePacks()
     var batch = PackBatch()
+    let queue = ThawedTasks(thaw, cancellation) { try tasks.push($0) }
     try reader.forEachFile { entry in
       try cancellation.check()
       guard let path = layout.path(of: entry) else { return }
@@ -86,9 +90,22 @@ final class DirectoryCopy: Sendable {
         return
       }
       guard let file = try make(entry, at: path), entry.size > 0 else { return }
-      try batch.add(file, joining: try reader.pageMap(of: entry)) { try tasks.push($0) }
+      try add(file, try reader.pageMap(of: entry), to: &batch, queue)
     }
-    try batch.drain { try tasks.push($0) }
+    try batch.drain { try queue.push($0) }
+    try queue.finish()
+  }
+
+  private func add(
+    _ file: FileAssembly, _ map: PageMap, to batch: inout PackBatch, _ queue: ThawedTasks
+  ) throws {
+    guard thaw != nil else { return try batch.add(file, joining: map) { try queue.push($0) } }
+    // Pages joined in memory would wait there for hours for the pack that has the last of them.
+    var next = 0
+    while next < map.runs.count {
+      next = batch.add(file, map, from: next)
+      if batch.isFull { try batch.drain { try queue.push($0) } }
+    }
   }
 
   /// Makes a directory, a link, or a file of the right size, mode and owner whose content follows.
@@ -150,7 +167,7 @@ final class DirectoryCopy: Sendable {
   }
 
   /// Writes the control file, durable on return: from now on the server can start.
-  func writeControlFile() throws {
+  func writeControlFile(_ cancellation: Cancellation) throws {
     guard let entry = deferred.withLock({ $0 }), let path = layout.path(of: entry), entry.size > 0 else {
       throw RecoveryError.backupNotRestorable(plan.backup, reason: "It has no \"\(Self.controlFile)\".")
     }
@@ -160,7 +177,9 @@ final class DirectoryCopy: Sendable {
     let file = try makeFile(entry, temporary)
     let reader = try BackupReader(repository, plan.lineage, plan.backup)
     var batch = PackBatch()
-    _ = batch.add(file, try reader.pageMap(of: entry), from: 0)
+    let map = try reader.pageMap(of: entry)
+    try thaw?.wait(for: map.packs, cancellation)
+    _ = batch.add(file, map, from: 0)
     let writer = try FileWriter(packs, plan.backup, rooms)
     try batch.drain { task in
       try writer.run(task) { doneBytes.add(Int64($0), ordering: .relaxed) }

@@ -27,6 +27,8 @@ public enum RecoveryError: OperatorError {
   case serverEarly(String, state: String, log: String)
   case deadlinePassed(String, after: Duration, log: String)
   case notCluster(String, reason: String)
+  /// A storage class is not thawed so.
+  case tierMissing(String, String)
   /// WAL that recovery needs is in no store.
   case segmentMissing(String, before: WALPosition)
 
@@ -54,6 +56,7 @@ public enum RecoveryError: OperatorError {
     case .serverEarly(let path, _, _): "the server in \"\(path)\" did not reach its target"
     case .deadlinePassed(let path, _, _): "the server in \"\(path)\" has not finished recovery"
     case .segmentMissing(let name, _): "could not find WAL segment \"\(name)\""
+    case .tierMissing(let name, let tier): "cannot thaw class \(name) by tier \(tier)"
     case .notCluster(let path, _): "could not read the control file of \"\(path)\""
     }
   }
@@ -94,6 +97,7 @@ public enum RecoveryError: OperatorError {
     case .serverEarly(_, let state, _): "It is \(state)."
     case .deadlinePassed(_, let after, _): "It was given \(DurationText.format(after)) and is still replaying WAL."
     case .notCluster(_, let reason): reason
+    case .tierMissing: "The class has no such tier."
     case .segmentMissing(_, let end):
       "No store holds it, and it lies before the planned end of recovery, \(PlannedEnd.text(end))."
     }
@@ -123,6 +127,7 @@ public enum RecoveryError: OperatorError {
     case .serverNotStarted(_, _, let log), .serverEarly(_, _, let log), .deadlinePassed(_, _, let log):
       "Its log is \"\(log)\"."
     case .notCluster: nil
+    case .tierMissing: "Use \"--thaw-tier standard\" or \"--thaw-tier bulk\"."
     case .segmentMissing: "Run \"backupctl wal gaps\", then restore to a target before the gap."
     }
   }

@@ -51,9 +51,12 @@ public struct FetchCommand: Sendable, Hashable {
   public var executable: String
   /// Absolute path of the configuration file.
   public var configuration: String
+  /// Nil: all stores that are read from.
+  public var store: StoreID?
   /// The stores as they were then; nil as they are.
   public var asOf: Timestamp?
-  public init(executable: String, configuration: String, asOf: Timestamp? = nil) {
+  public init(executable: String, configuration: String, store: StoreID? = nil, asOf: Timestamp? = nil) {
+    self.store = store
     self.executable = executable
     self.configuration = configuration
     self.asOf = asOf
@@ -67,7 +70,8 @@ public struct FetchCommand: Sendable, Hashable {
       [
         executable, "fetch", "--config", configuration, "--cluster", cluster.rawValue, "--until",
         PlannedEnd.text(until),
-      ] + stores.flatMap { ["--without", $0.rawValue] } + (asOf.map { ["--as-of", $0.description] } ?? [])
+      ] + (store.map { ["--store", $0.rawValue] } ?? []) + stores.flatMap { ["--without", $0.rawValue] }
+      + (asOf.map { ["--as-of", $0.description] } ?? [])
     return words.map { ShellWord.quoted($0).replacingPercents }.joined(separator: " ") + " %f \"%p\""
   }
 }

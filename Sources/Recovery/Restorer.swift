@@ -16,8 +16,11 @@ public final class Restorer: Sendable {
   private let repository: Repository
   private let options: RestoreOptions
   private let plan: RestorePlan
+  private let thaw: ThawPlan?
 
-  public init(repository: Repository, options: RestoreOptions, plan: RestorePlan) {
+  /// - Parameter thaw: What of the backup is cold; nil where nothing is.
+  public init(repository: Repository, options: RestoreOptions, plan: RestorePlan, thaw: ThawPlan? = nil) {
+    self.thaw = thaw
     self.repository = repository
     self.options = options
     self.plan = plan
@@ -73,10 +76,14 @@ public final class Restorer: Sendable {
     let sync = try FileSystemSync(places + (configuration.map { [$0] } ?? []))
     let copy = DirectoryCopy(
       repository: repository, plan: plan, layout: layout, ownership: ownership, workers: options.workers,
-      totalBytes: extent.totalBytes, observe: observe)
+      totalBytes: extent.totalBytes, thaw: thaw.map { ThawWait($0, observe: observe) }, observe: observe)
     let (lease, warning) = takeLease(cancellation)
     defer { lease?.release() }
     do {
+      if let thaw {
+        try request(thaw, cancellation, observe)
+        clock.end("thaw")
+      }
       try copy.run(cancellation)
     } catch let error as CancellationError {
       try lease?.check()
@@ -87,12 +94,21 @@ public final class Restorer: Sendable {
     try writeSettings(settings, ownership)
     observe(RunProgress(phase: "sync"))
     try sync.sync()
-    try copy.writeControlFile()
+    try copy.writeControlFile(cancellation)
     // The marker goes when everything else is durable; from then on the directory is PostgreSQL's alone.
     try DurableFile.remove(marker)
     _ = consume lock
     clock.end("sync")
     return report(settings, extent, clock.phases, warning)
+  }
+
+  private func request(
+    _ thaw: ThawPlan, _ cancellation: Cancellation, _ observe: @escaping @Sendable (RunProgress) -> Void
+  ) throws {
+    let total = ThawPlan.bytes(of: thaw.frozen)
+    try thaw.request(cancellation) { bytes in
+      observe(RunProgress(phase: "ask for thawing", doneBytes: ByteCount(bytes), totalBytes: total))
+    }
   }
 
   /// Keeps a prune from removing what is being read. A host that may only read restores all the same: a backup that is

@@ -1,12 +1,15 @@
 public import ArgumentParser
 import BackupModel
 public import Recovery
+import Repository
+public import Storage
 
 #if canImport(Glibc)
   import Glibc
 #endif
 
 extension TargetAction: ExpressibleByArgument {}
+extension ThawTier: ExpressibleByArgument {}
 
 struct RestoreCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -57,12 +60,19 @@ struct RestoreCommand: ParsableCommand {
   var dryRun = false
   @Flag(help: "The server takes the original's place: its archiving and replication settings stay.")
   var asPrimary = false
+  @Option(
+    help: ArgumentHelp("Read from this store alone, such as one of durability on-copy.", valueName: "store"),
+    completion: NameCompletion.stores, transform: parsing { try StoreID($0) })
+  var store: StoreID?
+  @Option(help: "With --store: how fast packs of a cold storage class are thawed; standard if not given.")
+  var thawTier: ThawTier?
   @Flag(help: "Do not ask.")
   var yes = false
   @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   func validate() throws {
+    if thawTier != nil, store == nil { throw ValidationError("--thaw-tier needs --store.") }
     if port != nil, !start { throw ValidationError("--port needs --start.") }
     if targetAction != .promote, !targets.isGiven {
       throw ValidationError("--target-action \(targetAction.rawValue) needs a target; after all WAL a server promotes.")
@@ -73,16 +83,19 @@ struct RestoreCommand: ParsableCommand {
     let settings = try shared.loadConfiguration()
     let target = try targets.target()
     let asOf = try past.moment()
-    let repository = try RepositoryOpening.open(settings.repository, asOf: asOf)
+    let repository = try RepositoryOpening.open(settings.repository, only: store, asOf: asOf)
     try ClusterChoice.check(cluster, settings, repository)
     let options = try restoreOptions(target, asOf: asOf, workers: settings.daemon.workers)
     let plan = try RestorePlanner(repository: repository).plan(options)
-    let restorer = Restorer(repository: repository, options: options, plan: plan)
+    let thaw = try ThawPlan.make(
+      repository, plan, tier: thawTier ?? .standard, cancellation: Interruption.cancellation())
+    let restorer = Restorer(repository: repository, options: options, plan: plan, thaw: thaw)
     if dryRun {
       try restorer.check()
-      return shared.show(plan.json) { RestoreText.planned(plan, into: options.directory) }
+      return shared.show(plan.document(thaw)) { RestoreText.planned(plan, thaw, into: options.directory) }
     }
     try confirm()
+    if let thaw, !yes { try ThawQuestion.ask(thaw) }
     let (report, failure) = try restore(restorer)
     shared.show(report.json) { RestoreText.done(report) }
     if let failure { throw failure }
@@ -112,7 +125,7 @@ struct RestoreCommand: ParsableCommand {
       throw UsageError("could not find the directory of backupctl", detail: "/proc/self/exe cannot be read.")
     }
     let fetch = FetchCommand(
-      executable: programs + "/backupd-wal", configuration: shared.configurationPath, asOf: asOf)
+      executable: programs + "/backupd-wal", configuration: shared.configurationPath, store: store, asOf: asOf)
     guard access(fetch.executable, X_OK) == 0 else { throw FetchProgramMissing(path: fetch.executable) }
     var options = RestoreOptions(cluster: cluster, directory: FilePath.absolute(directory), fetch: fetch)
     options.backup = backup

@@ -3,12 +3,23 @@ import Recovery
 
 // The documents of `restore`; described in docs/reference/json.md.
 
-extension RestorePlan: JSONConvertible {
-  var json: JSONValue {
+extension RestorePlan {
+  func document(_ thaw: ThawPlan?) -> JSONValue {
     .fields([
       "cluster": header.cluster, "backup": backup, "target": target, "targetLSN": targetLSN, "timeline": timeline,
       "plannedEndLSN": end.lsn, "action": action.rawValue, "files": header.fileCount, "totalBytes": header.totalBytes,
-      "warnings": warnings,
+      "warnings": warnings, "thaw": thaw,
+    ])
+  }
+}
+
+extension ThawPlan: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "store": store, "classes": classes, "tier": tier.rawValue, "days": Self.days, "packs": packs.count,
+      "bytes": Self.bytes(of: packs), "frozenPacks": frozen.count, "frozenBytes": Self.bytes(of: frozen),
+      "thawingPacks": thawing.count, "expectedSeconds": minutes.upperBound * 60,
+      "estimatedDollars": (dollars * 100).rounded(.up) / 100,
     ])
   }
 }
@@ -35,7 +46,7 @@ extension ServerOutcome: JSONConvertible {
 
 /// A restore for people, before and after.
 enum RestoreText {
-  static func planned(_ plan: RestorePlan, into directory: String) -> String {
+  static func planned(_ plan: RestorePlan, _ thaw: ThawPlan?, into directory: String) -> String {
     let time = LocalTime()
     let header = plan.header
     let size = "\(header.fileCount) files, \(header.totalBytes)"
@@ -46,7 +57,8 @@ enum RestoreText {
         "  target    " + target(plan.target, plan.targetLSN),
         "  WAL       timeline \(plan.timeline), \(header.startLSN) to \(plan.end.lsn)",
         "  then      \(plan.action.rawValue)",
-      ] + warnings(plan.warnings)).joined(separator: "\n")
+      ] + (thaw.map { ["  thaw      " + ThawQuestion.text($0)] } ?? []) + warnings(plan.warnings)).joined(
+        separator: "\n")
   }
 
   static func done(_ report: RestoreReport) -> String {

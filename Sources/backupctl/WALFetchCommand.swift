@@ -28,6 +28,9 @@ struct WALFetchCommand: ParsableCommand {
     transform: parsing { try StoreID($0) })
   var without: [StoreID] = []
   @Option(
+    help: "Read from this store alone.", completion: NameCompletion.stores, transform: parsing { try StoreID($0) })
+  var store: StoreID?
+  @Option(
     help: ArgumentHelp("The stores as they were at this time, as \"restore --as-of\" says it.", valueName: "time"),
     transform: parsing { try Timestamp(rfc3339: $0) })
   var asOf: Timestamp?
@@ -70,7 +73,7 @@ struct WALFetchCommand: ParsableCommand {
   private func open() throws -> WALFetch {
     var settings = try shared.loadConfiguration().repository
     settings.stores.removeAll { without.contains($0.id) }
-    let repository = try RepositoryOpening.open(settings, asOf: asOf, isTold: false)
+    let repository = try RepositoryOpening.open(settings, only: store, asOf: asOf, isTold: false)
     return WALFetch(repository: repository, cluster: cluster, until: until)
   }
 

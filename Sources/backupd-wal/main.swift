@@ -10,7 +10,7 @@ import BackupModel
 let usage = """
   usage: backupd-wal push --cluster NAME [--socket PATH] FILE
          backupd-wal fetch --config FILE --cluster NAME (--until TLI/LSN | --standby) [--without STORE]…
-                           NAME DESTINATION
+                           [--store STORE] NAME DESTINATION
          backupd-wal --version | --help
 
   push is an archive_command: it hands a WAL file to the daemon and ends with 0 once it is durable, otherwise with 1.

@@ -70,12 +70,13 @@ import Testing
       verified.count == 1
         && verified[0].keys == [
           "backup", "cluster", "depth", "sound", "stores", "files", "objects", "bytes", "damage",
+          "unread",
         ])
     #expect(verified.first?["sound"].bool == true)
     #expect(
       try site.json("restore", site.fresh("nowhere"), "--cluster", BackupSite.cluster, "--dry-run").keys == [
         "cluster", "backup", "target", "targetLSN", "timeline", "plannedEndLSN", "action", "files", "totalBytes",
-        "warnings",
+        "warnings", "thaw",
       ])
     let info = try site.json("repository", "info")
     #expect(info.keys == ["repository", "encryption", "keyFile", "keyID", "recipients", "stores", "clusters"])
