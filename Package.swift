@@ -175,7 +175,7 @@ let package = Package(
       "RecoveryTests",
       [
         "BackupModel", "BackupPipeline", "BlockingWork", "Cryptography", "Recovery", "Repository", "Storage",
-        "TestSupport", "WALArchiving",
+        "TestSupport", "Transfer", "WALArchiving",
       ]),
     tests(
       "ControlServerTests",

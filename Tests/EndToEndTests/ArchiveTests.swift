@@ -1,5 +1,6 @@
 import BackupModel
 import Foundation
+import Glibc
 import TestSupport
 import Testing
 
@@ -66,7 +67,9 @@ import Testing
     let unasked = try site.backupctl(command)
     #expect(unasked.status == .exited(2) && unasked.standardError.contains("--thaw-tier bulk --yes"))
     #expect(try site.json(command + ["--dry-run"])["thaw"]["thawingPacks"].integer == 0, "nothing was asked for")
-    try server.slowThawing(looks: 4)
+    let deep = try site.backupctl(command.dropLast() + ["fast"])
+    #expect(deep.status == .exited(2))
+    try interrupt(command, server, site)
     let report = try site.json(command + ["--yes"])
     #expect(report["phases"].array?.compactMap { $0["name"].text } == ["prepare", "thaw", "copy", "sync"], "\(report)")
     try PostgresServer.startRestored(directory: directory) { copy in
@@ -76,6 +79,25 @@ import Testing
     // What was asked for stays asked for.
     let later = try site.json(["restore", site.fresh("again")] + command.dropFirst(2) + ["--dry-run"])["thaw"]
     #expect(later["frozenPacks"].integer == 0)
+  }
+
+  /// Kills a restore that has asked for everything and waits.
+  private func interrupt(_ command: [String], _ server: ObjectServer, _ site: BackupSite) throws {
+    try server.slowThawing(seconds: 6)
+    let look = try ["restore", site.fresh("look")] + command.dropFirst(2) + ["--dry-run"]
+    let words = command + ["--yes", "--config", site.configuration]
+    try Program.running(site.program("backupctl"), words, as: .postgres) { program in
+      try Poll.until(.seconds(60), "everything to be asked for", every: .milliseconds(100)) {
+        let plan = try site.json(look)["thaw"]
+        guard program.ended == nil else {
+          throw EndToEndError.unexpected("the restore has ended: \(program.standardError)\n\(plan)")
+        }
+        return plan["thawingPacks"] == plan["packs"]
+      }
+      program.signal(SIGKILL)
+      try program.waitForExit(deadline: .seconds(10))
+    }
+    #expect(try site.json(look)["thaw"]["frozenPacks"].integer == 0, "the store has not forgotten")
   }
 
   @Test("whose copying is killed lists nothing, and the next run completes it")

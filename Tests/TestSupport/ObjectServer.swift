@@ -130,15 +130,20 @@ public struct ObjectServer: Sendable {
       ["-c", program, endpoint, keys?.key ?? facts["key"] ?? "", keys?.secret ?? facts["secret"] ?? ""] + words)
   }
 
-  /// Has moto take so many looks at an object before it is thawed; otherwise it is at once.
-  public func slowThawing(looks: Int) throws {
+  /// Has moto take so long to thaw an object from the first look after the asking on; otherwise it is thawed at once.
+  ///
+  /// Returns once what is there is as old: moto takes a younger object for one that is thawed.
+  public func slowThawing(seconds: Int) throws {
+    let change =
+      "{\"model_name\": \"s3::keyrestore\", \"transition\": {\"progression\": \"time\", \"seconds\": \(seconds)}}"
     try Program.succeed(
       "/usr/bin/curl",
       [
-        "-sS", "--fail-with-body", "-m", "30", "-H", "Content-Type: application/json", "-d",
-        "{\"model_name\": \"s3::keyrestore\", \"transition\": {\"progression\": \"manual\", \"times\": \(looks)}}",
+        "-sS", "--fail-with-body", "-m", "30", "-H", "Content-Type: application/json", "-d", change,
         endpoint + "/moto-api/state-manager/set-transition",
       ])
+    let end = ContinuousClock.now + .seconds(seconds)
+    try Poll.until(.seconds(seconds + 10), "age of objects", every: .milliseconds(50)) { .now > end }
   }
 
   /// Ends it for good, as a server does that loses power.

@@ -68,7 +68,7 @@ public struct ThawPlan: Sendable {
       store: repository.stores[0].id, tier: tier, packs: packs, lineage: plan.lineage, objects: objects)
   }
 
-  private init(
+  init(
     store: StoreID, tier: ThawTier, packs: [Pack], lineage: Lineage, objects: any ThawingStore
   ) {
     self.store = store
