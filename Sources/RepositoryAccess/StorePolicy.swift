@@ -77,7 +77,7 @@ public struct StorePolicy: Sendable {
           Statement(id: "PastObjects", actions: ["s3:GetObjectVersion"], objects(["*"])),
           Statement(id: "Versioning", actions: ["s3:GetBucketVersioning"], [bucket]),
         ]
-      if classes.packs?.hasPrefix("GLACIER") == true || classes.packs == "DEEP_ARCHIVE" {
+      if classes.packs == "GLACIER" || classes.packs == "DEEP_ARCHIVE" {
         statements.append(Statement(id: "Thaw", actions: ["s3:RestoreObject"], objects(["clusters/*/*/packs/*"])))
       }
       return statements

@@ -114,7 +114,7 @@ import Testing
       try BackupSite.run(database, creating: false) { site in
         let local = "local: {path: \(site.store)}"
         let store = """
-          cloud: {s3: {bucket: example-backups, region: eu-west-1, prefix: postgresql, storage-class: GLACIER},
+          cloud: {s3: {bucket: example-backups, region: eu-west-1, prefix: postgresql, storage-class: GLACIER_IR},
                   lock: {mode: compliance, for: 30d}}
           """
         try site.writeConfiguration(
