@@ -17,20 +17,8 @@
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
 size=100 rounds=3 history=10 major=15 parts=full,second,unchanged,restore peers=pgbackrest,barman,basebackup,limits
-usage=$(sed -n 's/^#   \(bench.sh .*\)/\1/p' "$0")
-while [ $# -gt 0 ]; do
-  [ $# -gt 1 ] || fail "\"$1\" needs a value" "$usage"
-  case $1 in
-  --size) size=$2 ;;
-  --rounds) rounds=$2 ;;
-  --history) history=$2 ;;
-  --postgres) major=$2 ;;
-  --only) parts=$2 ;;
-  --peers) peers=$2 ;;
-  *) fail "unknown argument \"$1\"" "$usage" ;;
-  esac
-  shift 2
-done
+. "$repo_root/Benchmarks/options.sh"
+read_options "size rounds history postgres=major only=parts peers" "$@"
 [ "$rounds" -ge 3 ] || fail "a median needs at least three rounds"
 [ "$history" -ge 2 ] || fail "a history needs at least two backups"
 for part in ${parts//,/ }; do

@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # A Ceph object gateway on loopback that speaks TLS, as pgBackRest wants it; sourced by s3.sh.
 #
-# Sets gateway_endpoint, gateway_host, gateway_port, gateway_key, gateway_secret and gateway_certificate.
+# Sets gateway_endpoint, gateway_host, gateway_port, gateway_key, gateway_secret, gateway_certificate and rclone.
 gateway_directory=$work/gateway gateway_host=localhost
 gateway_certificate=$work/gateway.crt gateway_key=BENCHKEY000000000000 gateway_secret=benchsecret00000000000000000000000000000
 
@@ -16,6 +16,11 @@ gateway_start() {
   port=$(free_port)
   gateway_port=$(free_port)
   gateway_endpoint=https://$gateway_host:$gateway_port
+  # As a command, for measure.py too.
+  rclone=(env "HOME=$work" RCLONE_CONFIG=/dev/null RCLONE_CONFIG_GATEWAY_TYPE=s3 RCLONE_CONFIG_GATEWAY_PROVIDER=Ceph
+    "RCLONE_CONFIG_GATEWAY_ACCESS_KEY_ID=$gateway_key" "RCLONE_CONFIG_GATEWAY_SECRET_ACCESS_KEY=$gateway_secret"
+    "RCLONE_CONFIG_GATEWAY_ENDPOINT=$gateway_endpoint" "$BACKUPD_TEST_SERVERS/bin/rclone"
+    --ca-cert "$gateway_certificate")
   bash "$BACKUPD_TEST_PARTS/ceph-s3.sh" start "$gateway_directory" "$port" "$gateway_key" "$gateway_secret" >"$work/gateway.log"
   # The same gateway once more, with a certificate.
   gateway_end
@@ -41,8 +46,4 @@ gateway_bucket() {
 # gateway_bytes BUCKET [rclone filter ...]
 gateway_bytes() { gateway_rclone size --json "gateway:$1" "${@:2}" | sed -n 's/.*"bytes":\([0-9]*\).*/\1/p'; }
 
-# rclone ARGUMENT ...   as a command with its settings, for measure.py
-rclone_command=(env "HOME=$work" RCLONE_CONFIG=/dev/null RCLONE_CONFIG_GATEWAY_TYPE=s3 RCLONE_CONFIG_GATEWAY_PROVIDER=Ceph
-  "RCLONE_CONFIG_GATEWAY_ACCESS_KEY_ID=$gateway_key" "RCLONE_CONFIG_GATEWAY_SECRET_ACCESS_KEY=$gateway_secret")
-gateway_rclone() { "${rclone_command[@]}" "RCLONE_CONFIG_GATEWAY_ENDPOINT=$gateway_endpoint" \
-  "$BACKUPD_TEST_SERVERS/bin/rclone" --ca-cert "$gateway_certificate" "$@"; }
+gateway_rclone() { "${rclone[@]}" "$@"; }

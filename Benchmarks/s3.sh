@@ -13,17 +13,8 @@
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
 size=140 rounds=3 major=15
-usage=$(sed -n 's/^#   \(s3.sh .*\)/\1/p' "$0")
-while [ $# -gt 0 ]; do
-  [ $# -gt 1 ] || fail "\"$1\" needs a value" "$usage"
-  case $1 in
-  --size) size=$2 ;;
-  --rounds) rounds=$2 ;;
-  --postgres) major=$2 ;;
-  *) fail "unknown argument \"$1\"" "$usage" ;;
-  esac
-  shift 2
-done
+. "$repo_root/Benchmarks/options.sh"
+read_options "size rounds postgres=major" "$@"
 [ "$rounds" -ge 3 ] || fail "a median needs at least three rounds"
 for program in radosgw ceph-mon openssl; do
   command -v "$program" >/dev/null || fail "\"$program\" is missing" "make setup"
@@ -141,23 +132,19 @@ pgbackrest_restore_s3() {
 }
 
 # --- rclone: the objects that ours has made
-rclone_measured() { # STEP ARGUMENT ...
-  measured "$1.rclone" "${rclone_command[@]}" "RCLONE_CONFIG_GATEWAY_ENDPOINT=$gateway_endpoint" \
-    "$BACKUPD_TEST_SERVERS/bin/rclone" --ca-cert "$gateway_certificate" "${@:2}"
-}
 rclone_backup_s3() {
   gateway_bucket rclone
   fresh "$work/objects"
   gateway_rclone copy gateway:ours "$work/objects" "${objects[@]}"
   chmod -R a+rX "$work/objects"
   warm "$work/objects"
-  rclone_measured backup copy "$work/objects" gateway:rclone --s3-no-check-bucket
+  measured backup.rclone "${rclone[@]}" copy "$work/objects" gateway:rclone --s3-no-check-bucket
   rm -rf "$work/objects"
   note_bytes backup.rclone "$(gateway_bytes rclone)"
 }
 rclone_restore_s3() {
   fresh "$work/restored"
-  rclone_measured restore copy gateway:rclone "$work/restored"
+  measured restore.rclone "${rclone[@]}" copy gateway:rclone "$work/restored"
 }
 
 # Ours comes before rclone, whose objects are ours.

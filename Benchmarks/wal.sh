@@ -12,17 +12,8 @@
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
 segments=200 rounds=3 major=15
-usage=$(sed -n 's/^#   \(wal.sh .*\)/\1/p' "$0")
-while [ $# -gt 0 ]; do
-  [ $# -gt 1 ] || fail "\"$1\" needs a value" "$usage"
-  case $1 in
-  --segments) segments=$2 ;;
-  --rounds) rounds=$2 ;;
-  --postgres) major=$2 ;;
-  *) fail "unknown argument \"$1\"" "$usage" ;;
-  esac
-  shift 2
-done
+. "$repo_root/Benchmarks/options.sh"
+read_options "segments rounds postgres=major" "$@"
 [ "$rounds" -ge 3 ] || fail "a median needs at least three rounds"
 . "$repo_root/Benchmarks/workspace.sh"
 status_directory=$pg_data/pg_wal/archive_status
