@@ -9,7 +9,7 @@ struct ChaosTests {
   @Test("loses no commit and leaves no gap") func short() throws { try Chaos.run(version: 15, rounds: 3) }
 }
 
-@Suite("WAL in chaos, Soak", .serialized, .enabled(if: Programs.isSoak)) struct ChaosSoak {
+@Suite("WAL in chaos, Soak", .serialized, .enabled(if: Soak.isOn)) struct ChaosSoak {
   /// Minutes, by `SOAK_MINUTES`.
   static let minutes = ProcessInfo.processInfo.environment["SOAK_MINUTES"].flatMap { Int($0) } ?? 30
 
@@ -49,7 +49,7 @@ private struct Chaos {
   private static func run(
     version: Int, rounds: Int, deadline: ContinuousClock.Instant?, network: NetworkNamespace?
   ) throws {
-    let seed = Programs.seed
+    let seed = Soak.seed
     Programs.note("chaos on PostgreSQL \(version), seed \(seed)")
     try ServerPair.run(version: version, address: network?.address) { pair in
       try pair.primary.psql("create table kept (number int primary key)")

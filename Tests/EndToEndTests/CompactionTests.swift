@@ -11,7 +11,7 @@ import Testing
   }
 }
 
-@Suite("Backups of random changes, Soak", .enabled(if: Programs.isSoak)) struct CompactionSoak {
+@Suite("Backups of random changes, Soak", .enabled(if: Soak.isOn)) struct CompactionSoak {
   /// A cluster of 330 MB, 200 times 3 % of its pages.
   @Test("store at most 2.5 times what changed, and the 200th is restored as a fresh one is") func full() throws {
     try RandomChanges.run(pages: 40_000, backups: 200, percent: 3) { changes in
@@ -43,7 +43,7 @@ private struct RandomChanges {
   var taken: [Taken] = []
 
   static func run(pages: Int, backups: Int, percent: Int, _ body: (RandomChanges) throws -> Void) throws {
-    let seed = Programs.seed
+    let seed = Soak.seed
     Programs.note("seed \(seed)")
     var random = SeededGenerator(seed: seed)
     let table = PagedTable(pages: pages)

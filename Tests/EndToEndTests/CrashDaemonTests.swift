@@ -5,12 +5,12 @@ import Testing
 
 @Suite("A daemon that is killed", .serialized) struct CrashDaemonTests {
   @Test("goes on where it was: no gap in the WAL, no half backup") func survivesKills() throws {
-    try kill(version: 15, times: 5, scale: 2, seed: Programs.seed)
+    try kill(version: 15, times: 5, scale: 2, seed: Soak.seed)
   }
 
-  @Test("goes on where it was, Soak: 30 kills", .enabled(if: Programs.isSoak), arguments: [15, 18])
+  @Test("goes on where it was, Soak: 30 kills", .enabled(if: Soak.isOn), arguments: [15, 18])
   func survivesKillsSoak(version: Int) throws {
-    try kill(version: version, times: 30, scale: 20, seed: Programs.seed)
+    try kill(version: version, times: 30, scale: 20, seed: Soak.seed)
   }
 
   private func kill(version: Int, times: Int, scale: Int, seed: UInt64) throws {

@@ -10,7 +10,7 @@ import Testing
   func survivesRestarts(version: Int, rounds: Int) throws { try restart(version: version, rounds: rounds) }
 
   @Test(
-    "fails the backup with a reason, Soak: ten rounds", .enabled(if: Programs.isSoak), arguments: [15, 16, 17, 18])
+    "fails the backup with a reason, Soak: ten rounds", .enabled(if: Soak.isOn), arguments: [15, 16, 17, 18])
   func survivesRestartsSoak(version: Int) throws { try restart(version: version, rounds: 10) }
 
   private func restart(version: Int, rounds: Int) throws {

@@ -54,11 +54,11 @@ import Testing
 }
 
 /// The same plans again and again, on every server.
-@Suite("Backups to a store that fails, for long, Soak", .enabled(if: Programs.isSoak), .serialized)
+@Suite("Backups to a store that fails, for long, Soak", .enabled(if: Soak.isOn), .serialized)
 struct FaultyStoreSoak {
   @Test("are whole or not there", arguments: [ObjectServer.Kind.rclone, .ceph, .moto, .gcs, .sftp])
   func campaign(kind: ObjectServer.Kind) throws {
-    let seed = Programs.seed
+    let seed = Soak.seed
     Programs.note("\(kind): seed \(seed)")
     let faults: [FaultProxy.Fault] =
       kind == .sftp

@@ -10,7 +10,7 @@ import Testing
   }
 }
 
-@Suite("A flipped bit, at full size", .serialized, .enabled(if: Programs.isSoak)) struct FlippedBitSoak {
+@Suite("A flipped bit, at full size", .serialized, .enabled(if: Soak.isOn)) struct FlippedBitSoak {
   @Test("in any object is refused with the object's name, never restored") func refused() throws {
     try FlippedBits.run(randomPlaces: 12)
   }
@@ -31,7 +31,7 @@ private struct FlippedBits {
         try site.waitUntilDurable(server)
       }
       var bits = FlippedBits(server: server, site: site)
-      var random = SeededGenerator(seed: Programs.seed)
+      var random = SeededGenerator(seed: Soak.seed)
       for object in try bits.objects() {
         let size = try bits.size(of: object)
         let places = [0, size / 2, size - 1] + (0..<randomPlaces).map { _ in Int.random(in: 0..<size, using: &random) }

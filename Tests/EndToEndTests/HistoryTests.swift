@@ -12,13 +12,13 @@ import Testing
   }
 }
 
-@Suite("A history of backups under load and DDL, Soak", .serialized, .enabled(if: Programs.isSoak)) struct HistorySoak {
+@Suite("A history of backups under load and DDL, Soak", .serialized, .enabled(if: Soak.isOn)) struct HistorySoak {
   /// 30 backups, 20 targets, each backup restored at least once; then half of them deleted at random.
   @Test(
     "is restored from each of them; any can be deleted, and the rest are as before",
     arguments: [(15, "direct"), (18, "stream")])
   func full(version: Int, source: String) throws {
-    var random = SeededGenerator(seed: Programs.seed)
+    var random = SeededGenerator(seed: Soak.seed)
     var kinds = (0..<20).map { RandomRestores.Kind.allCases[$0 % RandomRestores.Kind.allCases.count] }
     kinds.shuffle(using: &random)
     try History.run(
@@ -30,7 +30,7 @@ import Testing
 
 private enum History {
   static func run(version: Int, size: RandomRestores.Size) throws {
-    let seed = Programs.seed
+    let seed = Soak.seed
     Programs.note("seed \(seed)")
     try RandomRestores.run(version: version, size: size, seed: seed) { restores, taken in
       let parents = try taken.backups.map { try restores.site.json("show", try #require($0["id"].text))["parent"] }

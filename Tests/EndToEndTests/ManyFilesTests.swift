@@ -10,7 +10,7 @@ import Testing
   }
 }
 
-@Suite("Many relation files, Soak", .serialized, .enabled(if: Programs.isSoak)) struct ManyFilesSoak {
+@Suite("Many relation files, Soak", .serialized, .enabled(if: Soak.isOn)) struct ManyFilesSoak {
   @Test("need little memory and time: 200,000", arguments: ["stream", "direct"])
   func full(source: String) throws {
     try ManyFiles.run(source: source, tables: 20_000, databases: 10) { few, many in

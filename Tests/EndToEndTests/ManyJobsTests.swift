@@ -67,7 +67,7 @@ extension BackupSite {
   }
 }
 
-@Suite("A daemon with 1,000 jobs, at full size", .enabled(if: Programs.isSoak)) struct ManyJobsSoak {
+@Suite("A daemon with 1,000 jobs, at full size", .enabled(if: Soak.isOn)) struct ManyJobsSoak {
   @Test("is idle: below 0.2 % of a core and 40 MiB")
   func idle() throws {
     try PostgresServer.run { server in

@@ -9,7 +9,7 @@ import Testing
   func inBucket() throws { try ManyObjects.expectBounded(objects: 10_000) }
 }
 
-@Suite("A repository of many objects, Soak", .enabled(if: Programs.isSoak)) struct ManyObjectsSoak {
+@Suite("A repository of many objects, Soak", .enabled(if: Soak.isOn)) struct ManyObjectsSoak {
   @Test("is listed, verified and pruned by few requests, in little memory")
   func inBucket() throws { try ManyObjects.expectBounded(objects: 100_000) }
 }

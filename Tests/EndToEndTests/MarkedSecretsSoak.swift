@@ -9,7 +9,7 @@ import Testing
 
 /// Everything that holds a secret is run with secrets that cannot be mistaken, and then all that was said and stored is
 /// searched. AWS KMS has its own: ``AWSKMSTests``.
-@Suite("Secrets of stores, servers and keys, Soak", .enabled(if: Programs.isSoak), .serialized)
+@Suite("Secrets of stores, servers and keys, Soak", .enabled(if: Soak.isOn), .serialized)
 struct MarkedSecretsSoak {
   @Test("are in no log, output, state, repository or command line, whatever fails")
   func nowhere() throws {

@@ -10,7 +10,7 @@ import Testing
   }
 }
 
-@Suite("The programs' memory, at full size", .enabled(if: Programs.isSoak)) struct MemorySoak {
+@Suite("The programs' memory, at full size", .enabled(if: Soak.isOn)) struct MemorySoak {
   @Test("stays below 256 MiB in a backup and in a restore, and the daemon's below 40 MiB without one")
   func peakAndIdle() throws {
     let memory = try Memory.measure(scale: 140)
@@ -18,7 +18,7 @@ import Testing
   }
 }
 
-@Suite("Streaming for long, Soak", .enabled(if: Programs.isSoak)) struct StreamingSoak {
+@Suite("Streaming for long, Soak", .enabled(if: Soak.isOn)) struct StreamingSoak {
   @Test("takes no more memory and no more descriptors at its end", arguments: ["an idle server", "a busy server"])
   func grows(of server: String) throws {
     let minutes = ChaosSoak.minutes

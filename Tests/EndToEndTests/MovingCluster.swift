@@ -13,7 +13,7 @@ struct MovingCluster {
 
   /// Versions of PostgreSQL, and where the pages come from: all of them in the soak tests, which are chosen by name.
   static func combinations(shortly few: (Int, String)...) -> [(Int, String)] {
-    Programs.isSoak ? [(15, "stream"), (15, "direct"), (18, "stream"), (18, "direct")] : few
+    Soak.isOn ? [(15, "stream"), (15, "direct"), (18, "stream"), (18, "direct")] : few
   }
 
   /// Nothing but the test and the backups writes: what lies on disk after a backup's checkpoint stays as it is.

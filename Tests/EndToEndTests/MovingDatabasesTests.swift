@@ -23,7 +23,7 @@ import Testing
       // Two databases were made and one was moved; the others lay still.
       #expect(try changed < #require(second["pagesRead"].integer) * 3 / 4)
       try cluster.expectRestore(second, to: after, files: cluster.expectSameFiles)
-      if Programs.isSoak { try cluster.expectRestore(first, to: before) }
+      if Soak.isOn { try cluster.expectRestore(first, to: before) }
       try cluster.beginStreaming()
       let third = try cluster.backUp(after: second, while: Self.churn)
       try cluster.site.waitUntilDurable(server)

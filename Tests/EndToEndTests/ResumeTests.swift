@@ -9,7 +9,7 @@ import Testing
   }
 }
 
-@Suite("A backup whose daemon was killed at 80 %, Soak", .serialized, .enabled(if: Programs.isSoak)) struct ResumeSoak {
+@Suite("A backup whose daemon was killed at 80 %, Soak", .serialized, .enabled(if: Soak.isOn)) struct ResumeSoak {
   /// 2 GB.
   @Test(
     "repeats at most 30 % of the work, the first one as any other",
@@ -26,7 +26,7 @@ private struct InterruptedBackups {
   /// - Parameter sources: Of the first backup, and of each after it.
   static func run(version: Int, sources: [String], pages: Int, rate: String) throws {
     let table = PagedTable(pages: pages)
-    var random = SeededGenerator(seed: Programs.seed)
+    var random = SeededGenerator(seed: Soak.seed)
     try PostgresServer.run(version: version, options: ["max_wal_size": "4GB"]) { server in
       try table.create(server)
       let change: (inout BackupSite.Options) -> Void = {

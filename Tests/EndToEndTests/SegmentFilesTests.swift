@@ -33,7 +33,7 @@ import Testing
       let third = try cluster.backUp(after: second)
       #expect(try #require(third["totalBytes"].integer) < 100 << 20)
       try cluster.expectRestore(third, to: after, files: cluster.expectSameFiles)
-      if Programs.isSoak { try cluster.expectRestore(first, to: before) }
+      if Soak.isOn { try cluster.expectRestore(first, to: before) }
     }
   }
 

@@ -40,11 +40,11 @@ final class FaultCampaign: Sendable {
     try runTogether(
       Cancellation(), label: "campaign",
       (0..<threads).map { thread in
-        { try self.work(below: "c/\(seed)-\(thread)", operations, SeededNumbers(seed: seed &* 31 &+ UInt64(thread))) }
+        { try self.work(below: "c/\(seed)-\(thread)", operations, SeededGenerator(seed: seed &* 31 &+ UInt64(thread))) }
       })
   }
 
-  private func work(below prefix: String, _ operations: Int, _ numbers: SeededNumbers) throws {
+  private func work(below prefix: String, _ operations: Int, _ numbers: SeededGenerator) throws {
     var numbers = numbers
     var model: [ObjectName: State] = [:]
     for number in 0..<operations {
@@ -69,7 +69,7 @@ final class FaultCampaign: Sendable {
 
   // MARK: Operations
 
-  private func put(_ name: ObjectName, _ model: inout [ObjectName: State], _ numbers: inout SeededNumbers) throws {
+  private func put(_ name: ObjectName, _ model: inout [ObjectName: State], _ numbers: inout SeededGenerator) throws {
     let size = [0, 1, 1000, 70_000, 300_000][Int.random(in: 0..<5, using: &numbers)]
     // No two objects, and no two places of one, look alike.
     let words = (0..<(size / 512 + 1)).map { _ in numbers.next() }
@@ -93,7 +93,7 @@ final class FaultCampaign: Sendable {
     } catch StorageError.alreadyExists {}
   }
 
-  private func read(_ name: ObjectName, _ model: [ObjectName: State], _ numbers: inout SeededNumbers) throws {
+  private func read(_ name: ObjectName, _ model: [ObjectName: State], _ numbers: inout SeededGenerator) throws {
     do {
       let all = try store.readAll(name)
       guard trust == .full else { return }
@@ -167,19 +167,5 @@ final class FaultCampaign: Sendable {
     let name = ObjectName(composed: "after/\(RandomID.random())")
     try [UInt8(1)].withUnsafeBytes { try store.put(name, $0, cancellation: Cancellation()) }
     #expect(try store.readAll(name) == [1])
-  }
-}
-
-/// Random numbers that are the same for the same seed (SplitMix64).
-struct SeededNumbers: RandomNumberGenerator, Sendable {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var value = state
-    value = (value ^ value >> 30) &* 0xBF58_476D_1CE4_E5B9
-    value = (value ^ value >> 27) &* 0x94D0_49BB_1331_11EB
-    return value ^ value >> 31
   }
 }

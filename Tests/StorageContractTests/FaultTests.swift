@@ -52,10 +52,10 @@ import Transfer
   }
 }
 
-@Suite("Stores under faults for long, Soak", .enabled(if: FaultSite.isSoak)) struct FaultSoak {
+@Suite("Stores under faults for long, Soak", .enabled(if: Soak.isOn)) struct FaultSoak {
   @Test("lose nothing and keep no half object", arguments: FaultTests.servers + [.sftp])
   func campaign(kind: ObjectServer.Kind) throws {
-    let seed = FaultSite.seed
+    let seed = Soak.seed
     print("\(kind): seed \(seed)")
     try FaultSite.run(kind) { site in
       let isTCP = kind == .sftp
@@ -81,11 +81,6 @@ struct FaultSite {
   let store: any ObjectStore
   let direct: any ObjectStore
   private let make: (ObjectServer) throws -> any ObjectStore
-
-  static var isSoak: Bool { ProcessInfo.processInfo.environment["BACKUPD_SOAK"] == "1" }
-  static var seed: UInt64 {
-    ProcessInfo.processInfo.environment["BACKUPD_SOAK_SEED"].flatMap { UInt64($0) } ?? .random(in: 0...999_999)
-  }
 
   static func run(_ kind: ObjectServer.Kind, _ body: (FaultSite) throws -> Void) throws {
     try ObjectServer.run(kind) { server in

@@ -1,4 +1,5 @@
 import BackupModel
+import TestSupport
 import Testing
 
 @testable import TarArchive
@@ -133,7 +134,7 @@ import Testing
 
   @Test("damaged at random never stops the program")
   func survivesMutation() throws {
-    var generator = SeededGenerator(state: 42)
+    var generator = SeededGenerator(seed: 42)
     let pax = Array("18 path=some/file\n".utf8)
     let source =
       RawTar.header("x", type: "x", size: "00000000022") + RawTar.padded(pax) + Self.small.dropLast(1024)
@@ -152,18 +153,5 @@ import Testing
         _ = try Listing(bytes, piece: Int.random(in: 1...2000, using: &generator))
       } catch is TarError {}
     }
-  }
-}
-
-/// The same numbers in every run.
-struct SeededGenerator: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    // SplitMix64.
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }
