@@ -1,4 +1,5 @@
 import Dispatch
+import Synchronization
 
 /// A thread's worth of room for code that blocks in C calls, away from Swift's cooperative pool.
 ///
@@ -58,4 +59,29 @@ public func runTogether(
   }
   group.wait()
   if let error = failure.error { throw error }
+}
+
+/// Runs blocking code for each of several items, as many at once as there are lanes.
+///
+/// The first that throws ends the others at their next item, and its error is thrown; the caller's cancellation is left as
+/// it is.
+/// - Parameter body: Gets what cancels it: the caller's cancellation, or another item's failure.
+/// - Note: Blocks the calling thread, which must be a lane's.
+public func forEachTogether<Item: Sendable>(
+  _ items: [Item], lanes: Int, _ cancellation: Cancellation, label: String,
+  _ body: @escaping @Sendable (Item, Cancellation) throws -> Void
+) throws {
+  let inner = Cancellation()
+  let handler = cancellation.addHandler { inner.cancel() }
+  defer { cancellation.removeHandler(handler) }
+  let next = Atomic<Int>(0)
+  let work: @Sendable () throws -> Void = {
+    while true {
+      let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
+      guard index < items.count else { return }
+      try inner.check()
+      try body(items[index], inner)
+    }
+  }
+  try runTogether(inner, label: label, Array(repeating: work, count: min(lanes, items.count)))
 }

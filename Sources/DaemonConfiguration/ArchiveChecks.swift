@@ -14,12 +14,12 @@ struct ArchiveChecks {
 
   private func checkClasses(_ store: Placed<StoreSettings>) {
     let classes = store.value.storageClass
-    if let packs = classes.packs, StorageClasses.cold.contains(packs), store.value.durability != .onCopy {
+    if let packs = classes.packs, StorageClass(packs).isCold, store.value.durability != .onCopy {
       store.place.report(
         "packs of class \(packs) cannot be read at once, and this store is read from",
         advice: "use durability: on-copy and a job of kind copy, or a class such as GLACIER_IR")
     }
-    if let other = classes.other, StorageClasses.cold.contains(other) {
+    if let other = classes.other, StorageClass(other).isCold {
       store.place.report(
         "manifests, page maps and WAL of class \(other) could not be read at once",
         advice: "leave out \"other\", or use a class such as STANDARD_IA")

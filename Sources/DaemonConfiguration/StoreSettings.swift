@@ -137,8 +137,6 @@ public struct SFTPPlace: Sendable, Hashable, CustomStringConvertible {
 
 /// Storage classes by what is stored; nil for the bucket's own.
 public struct StorageClasses: Sendable, Hashable {
-  /// Those that have to be thawed before they can be read.
-  static let cold: Set<String> = ["GLACIER", "DEEP_ARCHIVE"]
   public var packs: String?
   /// Manifests, page maps and WAL: they must be readable at once.
   public var other: String?

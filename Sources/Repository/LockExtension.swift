@@ -27,26 +27,15 @@ struct LockExtension {
   ///   again, with half of their time left as a rule.
   /// - Throws: `StorageError` for an object that is not there; `CancellationError`.
   func extend(_ names: some Collection<ObjectName>, _ cancellation: Cancellation) throws -> RepositoryError? {
-    let names = Array(names)
-    let next = Atomic<Int>(0)
     let failures = Mutex<[any Error]>([])
-    // One that fails must not end the run that waits for it.
-    let inner = Cancellation()
-    let handler = cancellation.addHandler { inner.cancel() }
-    defer { cancellation.removeHandler(handler) }
-    let work: @Sendable () throws -> Void = {
-      while true {
-        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        guard index < names.count, failures.withLock({ $0.isEmpty }) else { return }
-        try inner.check()
-        do {
-          try extend(names[index])
-        } catch let error as StorageError where !error.isMissing {
-          failures.withLock { $0.append(error) }
-        }
+    try forEachTogether(Array(names), lanes: Self.lanes, cancellation, label: "lock.\(store.id)") { name, _ in
+      guard failures.withLock({ $0.isEmpty }) else { return }
+      do {
+        try extend(name)
+      } catch let error as StorageError where !error.isMissing {
+        failures.withLock { $0.append(error) }
       }
     }
-    try runTogether(inner, label: "lock.\(store.id)", Array(repeating: work, count: min(Self.lanes, names.count)))
     return failures.withLock { $0.first }.map { .notLocked(store.id, cause: ErrorReport($0)) }
   }
 

@@ -1,3 +1,4 @@
+internal import BackupModel
 public import DaemonConfiguration
 
 /// The rights that the keys of a store in Amazon S3 need, as a policy of AWS IAM.
@@ -77,7 +78,7 @@ public struct StorePolicy: Sendable {
           Statement(id: "PastObjects", actions: ["s3:GetObjectVersion"], objects(["*"])),
           Statement(id: "Versioning", actions: ["s3:GetBucketVersioning"], [bucket]),
         ]
-      if classes.packs == "GLACIER" || classes.packs == "DEEP_ARCHIVE" {
+      if let packs = classes.packs, StorageClass(packs).isCold {
         statements.append(Statement(id: "Thaw", actions: ["s3:RestoreObject"], objects(["clusters/*/*/packs/*"])))
       }
       return statements

@@ -88,6 +88,13 @@ extension ObjectStore {
 }
 
 extension Listing {
+  /// Takes the prefixes that a server names, `start` and all, as last components.
+  mutating func addPrefixes(_ texts: [String], after start: String) {
+    for text in texts where text.hasPrefix(start) && text.hasSuffix("/") {
+      prefixes.append(String(text.dropFirst(start.count).dropLast()))
+    }
+  }
+
   /// In the order that is promised. What is written and tried out below `tmp` is none of the repository's.
   func arranged(below prefix: String) -> Listing {
     var listing = self

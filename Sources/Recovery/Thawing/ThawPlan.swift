@@ -82,7 +82,7 @@ public struct ThawPlan: Sendable {
     of packs: [PackID], in objects: any ThawingStore, _ lineage: Lineage, _ cancellation: Cancellation
   ) throws -> [PackID: ThawState] {
     let states = Mutex<[PackID: ThawState]>([:])
-    try forEach(packs, cancellation) { pack in
+    try forEachTogether(packs, lanes: lanes, cancellation, label: "thaw") { pack, _ in
       let state = try objects.thawState(of: lineage.pack(pack))
       states.withLock { $0[pack] = state }
     }
@@ -94,26 +94,10 @@ public struct ThawPlan: Sendable {
   func request(_ cancellation: Cancellation, observe: @escaping @Sendable (Int64) -> Void) throws {
     let bytes = Atomic<Int64>(0)
     let sizes = Dictionary(frozen.map { ($0.id, $0.bytes) }, uniquingKeysWith: { $1 })
-    try Self.forEach(frozen.map(\.id), cancellation) { pack in
+    try forEachTogether(frozen.map(\.id), lanes: Self.lanes, cancellation, label: "thaw") { pack, _ in
       try objects.thaw(lineage.pack(pack), days: Self.days, tier: tier)
       observe(bytes.wrappingAdd(sizes[pack] ?? 0, ordering: .relaxed).newValue)
     }
-  }
-
-  private static func forEach(
-    _ packs: [PackID], _ cancellation: Cancellation, _ body: @escaping @Sendable (PackID) throws -> Void
-  ) throws {
-    if packs.isEmpty { return }
-    let next = Atomic<Int>(0)
-    let work: @Sendable () throws -> Void = {
-      while true {
-        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        guard index < packs.count else { return }
-        try cancellation.check()
-        try body(packs[index])
-      }
-    }
-    try runTogether(cancellation, label: "thaw", Array(repeating: work, count: min(lanes, packs.count)))
   }
 }
 

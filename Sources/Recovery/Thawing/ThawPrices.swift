@@ -1,7 +1,8 @@
+public import BackupModel
 public import Storage
 
-/// What Amazon asks for thawing and how long it takes: list prices of us-east-1 in November 2026, without what leaves
-/// the region. An estimate for a person to decide by, not a bill.
+/// What Amazon asks for thawing and how long it takes: prices of us-east-1 as its lists had them, written down without
+/// looking them up again, and without what leaves the region. An estimate for a person to decide by, not a bill.
 /// - SeeAlso: AWS, "Amazon S3 pricing", "Archive retrieval options"; `docs/operations/archive.md`.
 public struct ThawPrice: Sendable, Hashable {
   /// Dollars for each GB (10^9 bytes) and for each 1000 requests.

@@ -40,33 +40,23 @@ struct ObjectCopier: Sendable {
   private func copy(
     _ objects: [FillPlan.Object], _ progress: FillProgress, _ cancellation: Cancellation
   ) throws -> [ObjectName: any Error] {
-    if objects.isEmpty { return [:] }
-    let next = Atomic<Int>(0)
     let lost = Mutex<[ObjectName: any Error]>([:])
-    let work: @Sendable () throws -> Void = {
-      while true {
-        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        guard index < objects.count else { return }
-        try cancellation.check()
-        let object = objects[index]
-        let bytes: [UInt8]
-        do {
-          bytes = try read(object)
-        } catch let error as StorageError where error.isMissing && [nil, .manifest].contains(object.kind) {
-          // A prune took it meanwhile.
-          continue
-        } catch let error where error is StorageError || error is RepositoryError {
-          lost.withLock { $0[object.name] = error }
-          continue
-        }
-        try bytes.withUnsafeBytes {
-          try StoreWriter.put(object.name, $0, in: target, cancellation: cancellation)
-        }
-        progress.done(object)
+    try forEachTogether(objects, lanes: Self.lanes, cancellation, label: "fill.\(target.id)") { object, cancellation in
+      let bytes: [UInt8]
+      do {
+        bytes = try read(object)
+      } catch let error as StorageError where error.isMissing && [nil, .manifest].contains(object.kind) {
+        // A prune took it meanwhile.
+        return
+      } catch let error where error is StorageError || error is RepositoryError {
+        lost.withLock { $0[object.name] = error }
+        return
       }
+      try bytes.withUnsafeBytes {
+        try StoreWriter.put(object.name, $0, in: target, cancellation: cancellation)
+      }
+      progress.done(object)
     }
-    let bodies = Array(repeating: work, count: min(Self.lanes, objects.count))
-    try runTogether(cancellation, label: "fill.\(target.id)", bodies)
     return lost.withLock { $0 }
   }
 

@@ -50,26 +50,14 @@ extension StorePrune {
   /// Ends of the locks that hold now.
   private func lockEnds(_ names: [ObjectName], _ locks: any ObjectLocks) throws -> [ObjectName: Timestamp] {
     let ends = Mutex<[ObjectName: Timestamp]>([:])
-    let next = Atomic<Int>(0)
     let now = run.now
-    let inner = Cancellation()
-    let handler = run.cancellation.addHandler { inner.cancel() }
-    defer { run.cancellation.removeHandler(handler) }
-    let work: @Sendable () throws -> Void = {
-      while true {
-        let index = next.wrappingAdd(1, ordering: .relaxed).oldValue
-        guard index < names.count else { return }
-        try inner.check()
-        do {
-          if let end = try locks.end(of: names[index], after: now), end > now {
-            ends.withLock { $0[names[index]] = end }
-          }
-        } catch let error as StorageError where error.isMissing {
-          // Somebody else removed it.
-        }
+    try forEachTogether(names, lanes: Self.lanes, run.cancellation, label: "locks.\(store.id)") { name, _ in
+      do {
+        if let end = try locks.end(of: name, after: now), end > now { ends.withLock { $0[name] = end } }
+      } catch let error as StorageError where error.isMissing {
+        // Somebody else removed it.
       }
     }
-    try runTogether(inner, label: "locks.\(store.id)", Array(repeating: work, count: min(Self.lanes, names.count)))
     return ends.withLock { $0 }
   }
 }

@@ -142,8 +142,6 @@ public final class GCSStore: ObjectStore, HTTPStore {
         .init(name: name, size: item.size, modified: modified, storageClass: item.storageClass.map { StorageClass($0) })
       )
     }
-    for text in page.prefixes ?? [] where text.hasPrefix(start) && text.hasSuffix("/") {
-      listing.prefixes.append(String(text.dropFirst(start.count).dropLast()))
-    }
+    listing.addPrefixes(page.prefixes ?? [], after: start)
   }
 }

@@ -47,9 +47,7 @@ final class PastS3Store: ObjectStore, HTTPStore {
       var listing = Listing()
       try forEachPage(of: start, delimited: true) { page in
         take(page.newest, into: &listing)
-        for text in page.prefixes where text.hasPrefix(start) && text.hasSuffix("/") {
-          listing.prefixes.append(String(text.dropFirst(start.count).dropLast()))
-        }
+        listing.addPrefixes(page.prefixes, after: start)
         return true
       }
       return listing.arranged(below: prefix)
@@ -71,10 +69,7 @@ final class PastS3Store: ObjectStore, HTTPStore {
   func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
     try read(name, at: offset, into: buffer) { range in
       guard let version = try version(of: name) else { throw StorageError.missing(name, in: location) }
-      return try store.send(
-        S3Connection.Call(
-          method: .get, key: key(name.text), query: [("versionId", version.id)], headers: [("Range", range)],
-          sink: .memory(buffer), accepted: [404, 416]))
+      return try store.get(name, [("versionId", version.id)], range, at: offset, into: buffer)
     }
   }
 
@@ -187,8 +182,7 @@ final class PastS3Store: ObjectStore, HTTPStore {
 extension S3Store {
   public func asOf(_ moment: Timestamp) throws -> any ObjectStore {
     let status = try calling("ask for the versioning of", nil) {
-      let response = try send(S3Connection.Call(method: .get, query: [("versioning", "")], accepted: [405, 501]))
-      return response.isSuccess ? XMLElement.parse(response.body)?.child("Status")?.text : nil
+      try setting("versioning", absent: [405, 501])?.child("Status")?.text
     }
     // Of one that is suspended what was there before is still there.
     guard status == "Enabled" || status == "Suspended" else {

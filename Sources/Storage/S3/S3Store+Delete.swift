@@ -1,7 +1,5 @@
 internal import BackupModel
 internal import BlockingWork
-internal import Cryptography
-internal import Foundation
 internal import Transfer
 
 extension S3Store {
@@ -29,7 +27,6 @@ extension S3Store {
   private func deleteTogether(_ names: [ObjectName]) throws {
     // Names hold nothing that XML would have to escape; a prefix holds the same characters.
     let objects = names.map { "<Object><Key>\(key($0.text))</Key></Object>" }.joined()
-    let body = Array("<Delete><Quiet>true</Quiet>\(objects)</Delete>".utf8)
     var answer: XMLElement?
     func isAnswer(_ response: HTTPResponse) -> Bool {
       answer = XMLElement.parse(response.body)
@@ -37,16 +34,11 @@ extension S3Store {
         && answer?.children("Error").contains { Self.passing.contains($0.child("Code")?.text) } == false
     }
     try calling("delete from", nil) {
-      _ = try body.withUnsafeBytes { bytes in
-        var call = S3Connection.Call(
-          method: .post, query: [("delete", "")], body: bytes,
-          payloadHash: BytesText.hexadecimal(SHA256Digest.hash(body)))
-        call.headers = [("Content-MD5", Data(try MD5Digest.hash(bytes)).base64EncodedString())]
-        do {
-          return try send(call, isAnswer: isAnswer)
-        } catch let error as S3Error where error.isDenied {
-          throw StorageError.deletionRefused(nil, in: location, cause: ErrorReport(error))
-        }
+      do {
+        _ = try sendDocument(
+          "<Delete><Quiet>true</Quiet>\(objects)</Delete>", .post, query: [("delete", "")], isAnswer: isAnswer)
+      } catch let error as S3Error where error.isDenied {
+        throw StorageError.deletionRefused(nil, in: location, cause: ErrorReport(error))
       }
     }
     // Success means that the request was understood; each name has an answer of its own.

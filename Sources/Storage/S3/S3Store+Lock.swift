@@ -1,7 +1,5 @@
 internal import BackupModel
 internal import BlockingWork
-internal import Cryptography
-internal import Foundation
 internal import Synchronization
 internal import Transfer
 
@@ -31,7 +29,7 @@ extension S3Store {
     _ bytes: UnsafeRawBufferPointer, until end: Timestamp?
   ) throws -> [(name: String, value: String)] {
     guard let lock = settings.lock else { return [] }
-    let sum = [(name: "Content-MD5", value: Data(try MD5Digest.hash(bytes)).base64EncodedString())]
+    let sum = [try Self.contentMD5(bytes)]
     guard let end else { return sum }
     return sum + [
       ("x-amz-object-lock-mode", lock.mode.rawValue.uppercased()),
@@ -75,23 +73,14 @@ struct S3Locks: ObjectLocks {
       <RetainUntilDate>\(Self.text(end))</RetainUntilDate></Retention>
       """
     try store.calling("lock", name) {
-      let body = Array(text.utf8)
-      try body.withUnsafeBytes { bytes in
-        var call = S3Connection.Call(
-          method: .put, key: store.key(name.text), query: [("retention", "")], body: bytes,
-          payloadHash: BytesText.hexadecimal(SHA256Digest.hash(body)))
-        call.headers = [("Content-MD5", Data(try MD5Digest.hash(bytes)).base64EncodedString())]
-        _ = try store.send(call)
-      }
+      _ = try store.sendDocument(text, .put, key: store.key(name.text), query: [("retention", "")])
       known.note(name, end)
     }
   }
 
   func requireUsable() throws {
     try store.calling("ask for the object lock of", nil) {
-      let call = S3Connection.Call(method: .get, query: [("object-lock", "")], accepted: [400, 404, 405, 501])
-      let response = try store.send(call)
-      let root = response.isSuccess ? XMLElement.parse(response.body) : nil
+      let root = try store.setting("object-lock", absent: [400, 404, 405, 501])
       guard root?.child("ObjectLockEnabled")?.text == "Enabled" else {
         throw StorageError.cannotLock(in: store.location, reason: "Its bucket has no object lock.")
       }

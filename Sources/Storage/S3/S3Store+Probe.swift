@@ -114,9 +114,8 @@ extension S3Store {
           + "takes room.")
   }
 
+  /// Rights that do not let it be asked are for whoever asks to tell.
   private func setting(_ what: String) -> XMLElement? {
-    let call = S3Connection.Call(method: .get, query: [(what, "")], accepted: [400, 403, 404, 405, 501])
-    guard let response = try? send(call), response.isSuccess else { return nil }
-    return XMLElement.parse(response.body)
+    try? setting(what, absent: [400, 403, 404, 405, 501])
   }
 }

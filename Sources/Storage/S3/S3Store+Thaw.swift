@@ -1,5 +1,4 @@
 internal import BackupModel
-internal import Cryptography
 internal import Foundation
 internal import Transfer
 
@@ -30,22 +29,14 @@ extension S3Store: ThawingStore {
   /// - SeeAlso: AWS, "RestoreObject".
   public func thaw(_ name: ObjectName, days: Int, tier: ThawTier) throws {
     try calling("thaw", name) {
-      let body = Array(
-        """
+      let text = """
         <RestoreRequest xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Days>\(days)</Days><GlacierJobParameters>\
         <Tier>\(tier.rawValue.capitalized)</Tier></GlacierJobParameters></RestoreRequest>
-        """.utf8)
-      try body.withUnsafeBytes { bytes in
-        var call = S3Connection.Call(
-          method: .post, key: key(name.text), query: [("restore", "")], body: bytes,
-          payloadHash: BytesText.hexadecimal(SHA256Digest.hash(body)))
-        call.headers = [("Content-MD5", Data(try MD5Digest.hash(bytes)).base64EncodedString())]
-        // Somebody has asked for it already.
-        call.accepted = [409]
-        let response = try send(call)
-        guard response.isSuccess || S3Error(response, bucket: settings.bucket).code == "RestoreAlreadyInProgress" else {
-          throw S3Error(response, bucket: settings.bucket)
-        }
+        """
+      // 409: somebody has asked for it already.
+      let response = try sendDocument(text, .post, key: key(name.text), query: [("restore", "")], accepted: [409])
+      guard response.isSuccess || S3Error(response, bucket: settings.bucket).code == "RestoreAlreadyInProgress" else {
+        throw S3Error(response, bucket: settings.bucket)
       }
     }
   }

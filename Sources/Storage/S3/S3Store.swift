@@ -175,16 +175,27 @@ public final class S3Store: ObjectStore, HTTPStore {
 
   public func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
     try read(name, at: offset, into: buffer) { range in
-      let call = S3Connection.Call(
-        method: .get, key: key(name.text), headers: [("Range", range)], sink: .memory(buffer), accepted: [404, 416])
       do {
-        return try send(call, isAnswer: { isPart($0, at: offset, of: buffer.count) })
-      } catch let error as S3Error where error.code == "InvalidObjectState" {
-        throw StorageError.frozen(name, in: location)
+        return try get(name, [], range, at: offset, into: buffer)
       } catch let error as S3Error where error.isDenied {
         if try head(name) == nil { throw StorageError.missing(name, in: location) }
         throw error
       }
+    }
+  }
+
+  /// The bytes that `range` names of an object, or of the version that `query` does.
+  func get(
+    _ name: ObjectName, _ query: [(name: String, value: String)], _ range: String, at offset: Int64,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) throws -> HTTPResponse {
+    let call = S3Connection.Call(
+      method: .get, key: key(name.text), query: query, headers: [("Range", range)], sink: .memory(buffer),
+      accepted: [404, 416])
+    do {
+      return try send(call, isAnswer: { isPart($0, at: offset, of: buffer.count) })
+    } catch let error as S3Error where error.code == "InvalidObjectState" {
+      throw StorageError.frozen(name, in: location)
     }
   }
 
@@ -238,9 +249,6 @@ public final class S3Store: ObjectStore, HTTPStore {
           name: name, size: size, modified: modified,
           storageClass: element.child("StorageClass").map { StorageClass($0.text) }))
     }
-    for element in root.children("CommonPrefixes") {
-      guard let text = element.child("Prefix")?.text, text.hasPrefix(start), text.hasSuffix("/") else { continue }
-      listing.prefixes.append(String(text.dropFirst(start.count).dropLast()))
-    }
+    listing.addPrefixes(root.children("CommonPrefixes").compactMap { $0.child("Prefix")?.text }, after: start)
   }
 }
