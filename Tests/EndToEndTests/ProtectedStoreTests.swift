@@ -21,7 +21,7 @@ import Testing
             """
             pages = s3.get_paginator("list_objects_v2").paginate(Bucket=words[0])
             keys = [entry["Key"] for page in pages for entry in page.get("Contents", [])]
-            assert len(keys) > 10
+            assert all(any(f"/{kind}/" in key for key in keys) for kind in ("packs", "backups", "wal")), keys
             for key in keys: s3.delete_object(Bucket=words[0], Key=key)
             s3.put_object(Bucket=words[0], Key=words[1] + "/repository.json", Body=b"pay")
             """, ProtectedSite.bucket, ProtectedSite.prefix)
