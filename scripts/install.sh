@@ -47,6 +47,7 @@ for page in docs/man/*.[1-8]; do put_compressed "$page" "$prefix/share/man/man${
 put 644 etc/backupd.yaml.example /etc/backupd/backupd.yaml.example
 documents=$prefix/share/doc/backupd
 put 644 etc/backupd.yaml.example "$documents/examples/backupd.yaml"
+put 644 etc/checks.sql "$documents/examples/checks.sql"
 for page in README.md LICENSE; do put 644 "$page" "$documents/$page"; done
 put_compressed CHANGELOG.md "$documents/changelog"
 while IFS= read -r page; do put 644 "$page" "$documents/$page"; done < <(find docs -name '*.md')

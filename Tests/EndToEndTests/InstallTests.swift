@@ -74,6 +74,7 @@ import Testing
     "usr/share/doc/backupd/LICENSE": 0o644,
     "usr/share/doc/backupd/changelog.gz": 0o644,
     "usr/share/doc/backupd/examples/backupd.yaml": 0o644,
+    "usr/share/doc/backupd/examples/checks.sql": 0o644,
     "etc/backupd/backupd.yaml.example": 0o644,
   ]
 
