@@ -14,6 +14,7 @@ struct ConfigurationChecks {
     checkDataDirectories()
     checkWALJobs()
     checkSources()
+    checkDrills()
   }
 
   private func checkStores() {

@@ -11,7 +11,7 @@ extension ConfigurationReader {
   private func readJob(_ id: JobID, _ place: Place, clusters: [Placed<ClusterSettings>]?) -> JobSettings? {
     guard let pairs = MappingReader.pairs(place) else { return nil }
     guard let kindNode = pairs.first(where: { $0.name == JobKeys.kind.name })?.value else {
-      place.report("the key \"kind\" is missing", advice: "write kind: physical or kind: wal")
+      place.report("the key \"kind\" is missing", advice: "write kind: physical, kind: wal or kind: drill")
       return nil
     }
     // Of a job of a kind that is not known, no key can be judged.
@@ -30,6 +30,7 @@ extension ConfigurationReader {
       switch kind {
       case .physical: readPhysical(reader).map { .physical($0) }
       case .wal: readWAL(reader, cluster: cluster).map { .wal($0) }
+      case .drill: readDrill(reader).map { .drill($0) }
       }
     guard let cluster, let settings else { return nil }
     return JobSettings(id: id, cluster: cluster, kind: settings)
@@ -39,16 +40,22 @@ extension ConfigurationReader {
     switch kind {
     case .physical: JobKeys.common + JobKeys.physical + JobKeys.physicalLater
     case .wal: JobKeys.common + JobKeys.wal + JobKeys.walLater
+    case .drill: JobKeys.common + DrillKeys.all
     }
   }
 
   private static func otherKeys(than kind: JobKindName) -> (names: Set<String>, problem: String) {
     switch kind {
     case .physical:
-      (Set((JobKeys.wal + JobKeys.walLater).map(\.name)), "does not apply to jobs of kind physical")
+      (Set((JobKeys.wal + JobKeys.walLater + DrillKeys.own).map(\.name)), "does not apply to jobs of kind physical")
+    case .drill:
+      (
+        Set((JobKeys.physical + JobKeys.physicalLater + JobKeys.wal + JobKeys.walLater).map(\.name)),
+        "does not apply to jobs of kind drill"
+      )
     case .wal:
       (
-        Set((JobKeys.physical + JobKeys.physicalLater).map(\.name)),
+        Set((JobKeys.physical + JobKeys.physicalLater + DrillKeys.own).map(\.name)),
         "does not apply to jobs of kind wal, which run for as long as the daemon does"
       )
     }
@@ -70,14 +77,14 @@ extension ConfigurationReader {
   }
 
   /// What all jobs with a schedule have.
-  private func readRuns(_ reader: MappingReader) -> RunSettings? {
+  func readRuns(_ reader: MappingReader, retries retriesKey: Key<Int> = JobKeys.retries) -> RunSettings? {
     let schedule = reader.value(JobKeys.schedule)
     let timeZone = reader.has(JobKeys.timezone) ? reader.value(JobKeys.timezone) : hostZone(reader.place)
     let jitter = reader.value(JobKeys.jitter)
     let missed = reader.value(JobKeys.missed)
     let overlap = reader.value(JobKeys.overlap)
     let deadline = reader.value(JobKeys.deadline)
-    let retries = reader.value(JobKeys.retries)
+    let retries = reader.value(retriesKey)
     let rank = reader.value(JobKeys.rank)
     guard let timeZone, let jitter, let missed, let overlap, let deadline, let retries, let rank else { return nil }
     return RunSettings(
@@ -109,9 +116,12 @@ extension ConfigurationReader {
     let streaming = reader.value(JobKeys.streaming)
     let acknowledge = reader.value(JobKeys.acknowledge)
     let onFull = reader.value(JobKeys.onFull)
-    guard let interval, let slot, let streaming, let acknowledge, let onFull, let synchronous else { return nil }
+    let heartbeat = reader.value(JobKeys.heartbeat)
+    guard let interval, let slot, let streaming, let acknowledge, let onFull, let synchronous, let heartbeat else {
+      return nil
+    }
     return WALSettings(
       slot: slot, recoveryWindow: window, partialInterval: interval, streaming: streaming, acknowledge: acknowledge,
-      onFull: onFull, synchronous: synchronous)
+      onFull: onFull, synchronous: synchronous, heartbeat: heartbeat)
   }
 }

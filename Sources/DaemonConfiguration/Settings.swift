@@ -108,6 +108,8 @@ public struct WALSettings: Sendable, Hashable {
   public var onFull: FullDiskPolicy
   /// Whether the server's commits wait for this job.
   public var synchronous: Bool
+  /// Whether a row of ours is written to the server again and again.
+  public var heartbeat: Bool
 }
 
 /// One of `jobs`.
@@ -115,12 +117,14 @@ public struct JobSettings: Sendable, Hashable {
   public enum Kind: Sendable, Hashable {
     case physical(PhysicalSettings)
     case wal(WALSettings)
+    case drill(DrillSettings)
 
-    /// `physical` or `wal`, as in the file.
+    /// `physical`, `wal` or `drill`, as in the file.
     public var name: String {
       switch self {
       case .physical: "physical"
       case .wal: "wal"
+      case .drill: "drill"
       }
     }
   }
@@ -130,6 +134,10 @@ public struct JobSettings: Sendable, Hashable {
 
   /// Nil for jobs that run only by hand, and for WAL jobs.
   public var schedule: CronExpression? {
-    if case .physical(let settings) = kind { settings.runs.schedule } else { nil }
+    switch kind {
+    case .physical(let settings): settings.runs.schedule
+    case .drill(let settings): settings.runs.schedule
+    case .wal: nil
+    }
   }
 }

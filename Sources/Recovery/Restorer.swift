@@ -73,7 +73,7 @@ public final class Restorer: Sendable {
     let sync = try FileSystemSync(places + (configuration.map { [$0] } ?? []))
     let copy = DirectoryCopy(
       repository: repository, plan: plan, layout: layout, ownership: ownership, workers: options.workers,
-      totalBytes: extent.totalBytes, observe: observe)
+      share: options.share, totalBytes: extent.totalBytes, observe: observe)
     let (lease, warning) = takeLease(cancellation)
     defer { lease?.release() }
     do {

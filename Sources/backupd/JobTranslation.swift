@@ -1,6 +1,7 @@
 import BackupModel
 import DaemonConfiguration
 import Jobs
+import Recovery
 import RepositoryAccess
 import Scheduling
 import Systemd
@@ -25,7 +26,11 @@ enum JobTranslation {
             id: job.id, cluster: job.cluster, connection: connection, slot: settings.slot,
             partialInterval: settings.partialInterval, streams: settings.streaming,
             waitsForStores: settings.acknowledge == .stores, isSynchronous: settings.synchronous,
-            dropsSlot: settings.onFull == .dropSlot, serverDirectory: cluster.dataDirectory))
+            dropsSlot: settings.onFull == .dropSlot, serverDirectory: cluster.dataDirectory,
+            beats: settings.heartbeat))
+      case .drill(let settings):
+        let body = try drill(settings, job, configuration, connection: connection)
+        jobs.append(scheduled(job, settings.runs, body, group: .validation))
       }
     }
     var retention: [ClusterID: ClusterRetention] = [:]
@@ -41,9 +46,11 @@ enum JobTranslation {
       retention: retention, history: configuration.daemon.history)
   }
 
-  private static func scheduled(_ job: JobSettings, _ runs: RunSettings, _ body: any JobBody) -> Job {
+  private static func scheduled(
+    _ job: JobSettings, _ runs: RunSettings, _ body: any JobBody, group: LaneGroup = .backup
+  ) -> Job {
     Job(
-      id: job.id, kind: job.kind.name, cluster: job.cluster, group: .backup,
+      id: job.id, kind: job.kind.name, cluster: job.cluster, group: group,
       timetable: runs.schedule.map {
         Timetable(schedule: $0, zone: runs.timeZone, jitter: runs.jitter, missed: runs.missed)
       },
