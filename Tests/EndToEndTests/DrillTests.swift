@@ -139,6 +139,38 @@ import Testing
     }
   }
 
+  @Test("where no heartbeat was written after the backup; and what keeps it from being written is told")
+  func heartbeat() throws {
+    try PostgresServer.run { server in
+      try Ledger.create(server)
+      try BackupSite.run(server) { site in
+        try site.configureDrill(server, keys: ["amcheck: false"], checks: nil)
+        try site.withDaemon { _ in
+          try Poll.until(.seconds(30), "a heartbeat") {
+            try server.psql("select to_regclass('backupd.heartbeat') is not null") == "t"
+              && server.psql("select count(*) from backupd.heartbeat") == "1"
+          }
+          try server.psql(
+            """
+            create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
+            create trigger refuse before insert or update on backupd.heartbeat execute function refuse();
+            """)
+          _ = try site.backup()
+          try server.psql("insert into ledger (written) values (now())")
+          try site.waitUntilDurable(server)
+          try site.failingDrill("heartbeat", "nothing after it is proven")
+          let conditions = try site.json("status")["conditions"].array ?? []
+          let found = conditions.first { $0["id"].text == "heartbeat:main" }
+          #expect(found?["detail"].text?.contains("not now") == true, "\(conditions)")
+          try server.psql("drop trigger refuse on backupd.heartbeat")
+          try Poll.until(.seconds(60), "the end of the condition", every: .milliseconds(200)) {
+            try site.json("status")["conditions"].array?.contains { $0["id"].text == "heartbeat:main" } == false
+          }
+        }
+      }
+    }
+  }
+
   @Test("where a WAL segment is missing") func missingSegment() throws {
     try PostgresServer.run { server in
       try Ledger.create(server)

@@ -1,5 +1,6 @@
 public import BackupModel
 public import BlockingWork
+internal import DatabaseChecks
 internal import Postgres
 public import Repository
 
@@ -86,6 +87,9 @@ private final class DrillWalk {
       store: options.store, target: plan.restore.target.text, targetLSN: plan.restore.targetLSN)
     let version = plan.restore.header.serverVersion / 10000
     let program = try ServerProgram.find("postgres", version: version, in: options.binDirectory)
+    // What would only be found missing after hours of copying is looked for first.
+    if options.runsAmcheck { _ = try ServerProgram.find("pg_amcheck", version: version, in: options.binDirectory) }
+    let file = try options.checks.map { try CheckFile(readingFrom: $0) }
     var clock = PhaseClock()
     func end(_ phase: String) {
       clock.end(phase)
@@ -118,13 +122,14 @@ private final class DrillWalk {
     report.record?.replayedLSN = replayed
     report.record?.measuredRTOSeconds = measured
     observe(RunProgress(phase: "checks"))
-    try look(checks, scratch, server, login, version, cancellation)
+    try look(checks, file, scratch, server, login, version, cancellation)
     end("checks")
     try judge()
   }
 
   private func look(
-    _ checks: DrillChecks, _ scratch: borrowing ScratchDirectory, _ server: ScratchServer, _ login: ScratchLogin,
+    _ checks: DrillChecks, _ file: CheckFile?, _ scratch: borrowing ScratchDirectory, _ server: ScratchServer,
+    _ login: ScratchLogin,
     _ version: Int, _ cancellation: Cancellation
   ) throws {
     if let interval = options.heartbeatInterval {
@@ -133,8 +138,8 @@ private final class DrillWalk {
       report.checks.append(result)
       hasSeen = true
     }
-    if let path = options.checks {
-      let results = try checks.operators(path)
+    if let file {
+      let results = try checks.operators(file)
       report.checks += results
       hasSeen = hasSeen || !results.isEmpty
     }

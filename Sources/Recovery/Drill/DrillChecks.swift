@@ -72,9 +72,9 @@ struct DrillChecks {
     return age > max(Self.freshness, interval * 3) ? (age, verdict) : nil
   }
 
-  /// - Throws: `ChecksError`, `PostgresError`, `CancellationError`.
-  func operators(_ path: String) throws -> [CheckResult] {
-    try CheckFile(readingFrom: path).run(
+  /// - Throws: `PostgresError`, `CancellationError`.
+  func operators(_ file: CheckFile) throws -> [CheckResult] {
+    try file.run(
       on: login.connection, timeout: options.checkTimeout, cancellation: cancellation)
   }
 
