@@ -20,10 +20,10 @@ struct DrillCommand: ParsableCommand {
     let jobs = try client.jobs().filter { $0.kind == "drill" }
     if let job {
       guard jobs.contains(where: { $0.name == job }) else { throw DrillJobMissing(job: job, known: jobs.map(\.name)) }
-      let outcome = try RunWaiting.run(job, shared).outcome
-      let document = try document(of: try client.jobs().first { $0.name == job }, client)
+      let record = try RunWaiting.run(job, shared)
+      let document = try document(of: try client.jobs().first { $0.name == job }, client, current: record)
       shared.show(.list(document)) { document.map(\.text).joined(separator: "\n") }
-      if outcome != .succeeded { throw ExitCode(ExitStatus.failed) }
+      if record.outcome != .succeeded { throw ExitCode(ExitStatus.failed) }
       return
     }
     let documents = try jobs.flatMap { try document(of: $0, client) }
@@ -32,9 +32,12 @@ struct DrillCommand: ParsableCommand {
     }
   }
 
-  private func document(of job: JobSummary?, _ client: ControlClient) throws -> [DrillDocument] {
+  private func document(
+    of job: JobSummary?, _ client: ControlClient, current: RunRecord? = nil
+  ) throws -> [DrillDocument] {
     guard let job else { return [] }
-    return [DrillDocument(job, runs: try client.runs(job: job.name, limit: DrillDocument.historyLength))]
+    let runs = try client.runs(job: job.name, limit: DrillDocument.historyLength)
+    return [DrillDocument(job, runs: runs, current: current)]
   }
 }
 

@@ -9,14 +9,19 @@ struct DrillDocument: JSONConvertible {
   /// Oldest first.
   private let ended: [RunRecord]
 
-  /// - Parameter runs: Of this job, oldest first.
-  init(_ job: JobSummary, runs: [RunRecord]) {
+  private let current: RunRecord?
+
+  /// - Parameters:
+  ///   - runs: Of this job, oldest first.
+  ///   - current: The one to report, where it has just ended, in whatever way.
+  init(_ job: JobSummary, runs: [RunRecord], current: RunRecord? = nil) {
     self.job = job
-    // One that waited or was never begun tells nothing of the data.
-    ended = runs.filter { $0.outcome != nil && $0.drill != nil || $0.outcome == .failed }
+    // One that was stopped or never begun tells nothing of the data.
+    ended = runs.filter { $0.outcome == .succeeded || $0.outcome == .failed }
+    self.current = current
   }
 
-  var last: RunRecord? { ended.last }
+  var last: RunRecord? { current ?? ended.last }
 
   /// The last measured time against the median of those before it: 1.5 is half as long again; nil without both.
   var trend: Double? {

@@ -64,6 +64,7 @@ private final class DrillWalk {
   private let found: @Sendable (DrillReport) -> Void
   private var report = DrillReport() { didSet { found(report) } }
   private(set) var server: ScratchServer?
+  private var clock = PhaseClock()
   /// Whether anything was there to be looked at.
   private var hasSeen = false
 
@@ -90,21 +91,41 @@ private final class DrillWalk {
     // What would only be found missing after hours of copying is looked for first.
     if options.runsAmcheck { _ = try ServerProgram.find("pg_amcheck", version: version, in: options.binDirectory) }
     let file = try options.checks.map { try CheckFile(readingFrom: $0) }
-    var clock = PhaseClock()
-    func end(_ phase: String) {
-      clock.end(phase)
-      report.phases = clock.phases
-    }
+    let settings = try restore(plan, cancellation)
+    let server = try ScratchServer(
+      scratch, program: program, version: version, options: options, backup: plan.restore.backup, recovery: settings)
+    self.server = server
+    let checks = try boot(server, plan, scratch, version, cancellation)
+    // What is measured was done as a restore does it; from here on nothing has to outlive a power loss.
+    try server.stopSyncing(scratch)
+    observe(RunProgress(phase: "checks"))
+    try look(checks, file, scratch, server, version, cancellation)
+    end("checks")
+    try judge()
+  }
+
+  private func end(_ phase: String) {
+    clock.end(phase)
+    report.phases = clock.phases
+  }
+
+  /// - Returns: What the server is told for its recovery.
+  private func restore(_ plan: DrillPlanner.Plan, _ cancellation: Cancellation) throws -> [RestoreReport.Setting] {
+    clock = PhaseClock()
     let restored = try Restorer(repository: plan.repository, options: plan.options, plan: plan.restore)
       .run(cancellation: cancellation, observe: observe)
     report.totalBytes = restored.totalBytes
     report.warnings += restored.warnings
     end("fetch")
     observe(RunProgress(phase: "replay"))
-    let server = try ScratchServer(
-      scratch, program: program, version: version, options: options, backup: plan.restore.backup,
-      recovery: restored.settings)
-    self.server = server
+    return restored.settings
+  }
+
+  /// Returns when the server has replayed what it had to and answers queries; the measured time ends here.
+  private func boot(
+    _ server: ScratchServer, _ plan: DrillPlanner.Plan, _ scratch: borrowing ScratchDirectory, _ version: Int,
+    _ cancellation: Cancellation
+  ) throws -> DrillChecks {
     if !server.isConfined {
       warn("The kernel has no Landlock: nothing but its rights keeps the scratch server from writing elsewhere.")
     }
@@ -121,15 +142,11 @@ private final class DrillWalk {
     let measured = clock.phases.reduce(0) { $0 + $1.durationSeconds }
     report.record?.replayedLSN = replayed
     report.record?.measuredRTOSeconds = measured
-    observe(RunProgress(phase: "checks"))
-    try look(checks, file, scratch, server, login, version, cancellation)
-    end("checks")
-    try judge()
+    return checks
   }
 
   private func look(
     _ checks: DrillChecks, _ file: CheckFile?, _ scratch: borrowing ScratchDirectory, _ server: ScratchServer,
-    _ login: ScratchLogin,
     _ version: Int, _ cancellation: Cancellation
   ) throws {
     if let interval = options.heartbeatInterval {
@@ -149,20 +166,20 @@ private final class DrillWalk {
       report.checks.append(result)
       hasSeen = hasSeen || ran
     }
-    let session = try Connection(login.connection, applicationName: "backupd drill", cancellation: cancellation)
-    let hasChecksums = try session.query("SHOW data_checksums").scalar == "on"
-    session.close()
+    let hasChecksums = try checks.hasPageChecksums()
     // A page of a server that runs may be half written; all of one that has ended are whole.
     try server.stop(cancellation)
-    guard hasChecksums else {
-      let message = "The cluster was made without them."
-      return report.checks.append(CheckResult(name: "page checksums", value: "off", message: message))
-    }
+    report.checks.append(
+      hasChecksums
+        ? try sweep(scratch.dataDirectory, cancellation)
+        : CheckResult(name: "page checksums", value: "off", message: "The cluster was made without them."))
+  }
+
+  private func sweep(_ directory: String, _ cancellation: Cancellation) throws -> CheckResult {
     let total = report.totalBytes
-    let sweep = try PageSweep(scratch.dataDirectory, cancellation) { [observe] pages in
+    return try PageSweep(directory).run(workers: options.workers, cancellation) { [observe] pages in
       observe(RunProgress(phase: "page checksums", doneBytes: ByteCount(Int64(pages) * 8192), totalBytes: total))
     }
-    report.checks.append(sweep.result)
   }
 
   private func judge() throws {

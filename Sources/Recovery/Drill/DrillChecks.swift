@@ -32,6 +32,12 @@ struct DrillChecks {
     return replayed
   }
 
+  func hasPageChecksums() throws -> Bool {
+    let session = try connect()
+    defer { session.close() }
+    return try session.query("SHOW data_checksums").scalar == "on"
+  }
+
   private func connect() throws -> Connection {
     try Connection(login.connection, applicationName: "backupd drill", cancellation: cancellation)
   }
@@ -111,6 +117,7 @@ struct DrillChecks {
       }
     } catch {
       kill(process.pid, SIGTERM)
+      process.reap()
       throw error
     }
   }

@@ -8,7 +8,8 @@ internal import DurableFiles
 #endif
 
 /// The processes of a scratch server: all that work in its data directory, which every process of PostgreSQL does and
-/// what it starts does too. So also those are found that no pid file names, and never another's.
+/// what it starts does too. So also those are found that no pid file names. None of them has a terminal: somebody's shell
+/// in there is not one of them.
 struct ScratchProcesses {
   /// As the kernel names it.
   private let directory: String
@@ -55,7 +56,7 @@ struct ScratchProcesses {
     let own = getpid()
     return try DurableFile.names(in: "/proc").compactMap { pid_t($0) }.filter { pid in
       guard pid != own, let place = Self.workingDirectory(of: pid) else { return false }
-      return place == directory || place.hasPrefix(directory + "/")
+      return (place == directory || place.hasPrefix(directory + "/")) && !Self.hasTerminal(pid)
     }
   }
 
@@ -66,6 +67,17 @@ struct ScratchProcesses {
       readlink("/proc/\(pid)/cwd", bytes.baseAddress!.assumingMemoryBound(to: CChar.self), bytes.count)
     }
     return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : nil
+  }
+
+  /// - SeeAlso: proc(5), `/proc/pid/stat`, `tty_nr`: the fifth field behind the name in parentheses.
+  private static func hasTerminal(_ pid: pid_t) -> Bool {
+    // Files of the kernel tell no size: they are read, not measured.
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    guard let file = try? Descriptor(opening: "/proc/\(pid)/stat", O_RDONLY),
+      let count = try? buffer.withUnsafeMutableBytes({ try file.readAll(into: $0, at: 0) })
+    else { return false }
+    let fields = String(decoding: buffer[..<count], as: UTF8.self).split(separator: ")").last?.split(separator: " ")
+    return fields.map { $0.count > 4 && $0[4] != "0" } ?? false
   }
 
   /// Key and identifier of the segment by which PostgreSQL keeps a second server out.

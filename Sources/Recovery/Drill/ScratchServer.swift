@@ -8,7 +8,7 @@ internal import DurableFiles
 
 /// PostgreSQL on a restored directory that nobody but the drill can reach, and that reaches nobody.
 ///
-/// Nothing of the original's configuration is read: its own file is empty, `postgresql.auto.conf` holds the recovery's
+/// Nothing of the original's configuration is read: its own file says nothing at the start, `postgresql.auto.conf` holds the recovery's
 /// settings alone, everything else is on the command line, above whatever else might say otherwise.
 struct ScratchServer {
   static let port = 5432
@@ -27,7 +27,7 @@ struct ScratchServer {
     logFile = scratch.logFile
     self.backup = backup
     let files = [
-      ("postgresql.conf", "# All settings are on the command line.\n"), ("pg_hba.conf", "local all all trust\n"),
+      ("postgresql.conf", "# Settings are on the command line.\n"), ("pg_hba.conf", "local all all trust\n"),
       ("pg_ident.conf", "# No maps.\n"),
     ]
     for (name, text) in files { try DurableFile.create("\(scratch.path)/\(name)", with: Array(text.utf8)) }
@@ -115,7 +115,13 @@ struct ScratchServer {
     return ([log.lines[fetch]] + details).map(String.init) + log.reasons
   }
 
-  /// A shutdown after which every page is on disk.
+  /// Tells the server that what it writes need not be durable any longer.
+  func stopSyncing(_ scratch: borrowing ScratchDirectory) throws {
+    try DurableFile.replace(scratch.path + "/postgresql.conf", with: Array("fsync = off\n".utf8))
+    kill(process.pid, SIGHUP)
+  }
+
+  /// A shutdown after which every page is in its file.
   /// - Throws: ``DrillError/serverEnded(_:reason:)``, `CancellationError`.
   func stop(_ cancellation: Cancellation) throws {
     kill(process.pid, SIGINT)
@@ -128,9 +134,14 @@ struct ScratchServer {
     }
   }
 
-  /// So that no dead process is left to be asked for; the scratch directory's end has ended it.
+  /// Once the scratch directory's end has ended it.
+  func reap() { process.reap() }
+}
+
+extension ChildProcess {
+  /// Takes note of the end of a process that was told to: no dead one is left to be asked for.
   func reap() {
     let deadline = ContinuousClock.now + .seconds(5)
-    while process.ended() == nil, ContinuousClock.now < deadline { usleep(10_000) }
+    while ended() == nil, ContinuousClock.now < deadline { usleep(10_000) }
   }
 }
