@@ -77,13 +77,18 @@ let package = Package(
     module(
       "WALArchiving",
       ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Postgres", "Repository", "Storage"]),
+    module("DatabaseChecks", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres"]),
     module(
-      "Recovery", ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Repository", "Storage"]),
+      "Recovery",
+      [
+        "BackupModel", "BlockingWork", "CLinux", "Checksums", "DatabaseChecks", "DurableFiles", "Postgres",
+        "Repository", "Storage",
+      ]),
     module(
       "Jobs",
       [
-        "BackupModel", "BackupPipeline", "BlockingWork", "JobState", "Repository", "Scheduling", "WALArchiving",
-        logging,
+        "BackupModel", "BackupPipeline", "BlockingWork", "DurableFiles", "JobState", "Postgres", "Recovery",
+        "Repository", "Scheduling", "WALArchiving", logging,
       ]),
 
     // Control.
@@ -104,8 +109,8 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "JobState", "Jobs", "KeyManagement", "Repository", "RepositoryAccess", "Scheduling", "Systemd",
-        argumentParser, logging,
+        "DurableFiles", "JobState", "Jobs", "KeyManagement", "Recovery", "Repository", "RepositoryAccess", "Scheduling",
+        "Systemd", argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -140,8 +145,8 @@ let package = Package(
     tests(
       "BackupPipelineTests",
       [
-        "BackupModel", "BackupPipeline", "BlockingWork", "Cryptography", "DurableFiles", "KeyManagement", "Postgres",
-        "Repository",
+        "BackupModel", "BackupPipeline", "BlockingWork", "Checksums", "Cryptography", "DurableFiles", "KeyManagement",
+        "Postgres", "Repository",
         "Storage", "TestSupport",
       ]),
     tests(
@@ -150,6 +155,9 @@ let package = Package(
         "BackupModel", "BlockingWork", "JobState", "Jobs", "KeyManagement", "Repository", "Scheduling", "Storage",
         "TestSupport", logging,
       ]),
+    tests(
+      "DatabaseChecksTests",
+      ["BackupModel", "BlockingWork", "DatabaseChecks", "DurableFiles", "Postgres", "TestSupport"]),
     tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
     tests("SystemdTests", ["BackupModel", "Systemd", "TestSupport", logging]),

@@ -110,6 +110,14 @@ backup=$(as postgres backupctl run hourly --json 2>/dev/null | sed -n 's/^ *"bac
 expect "read in place" 1 "$(as postgres backupctl show "$backup" --json | grep -c '"source"[ :]*"direct"')"
 expect "the password is nowhere in the journal" 0 "$(journalctl -u backupd --no-pager -o json | grep -c only-root-knows || true)"
 
+# A drill inside the sandbox: PostgreSQL boots on the backup there, kept to its directory, and nothing of it is left.
+echo "  proof: {kind: drill, cluster: main, programs: $postgres}" >>/etc/backupd/backupd.yaml
+expect "reload with a drill" 0 "$(status_of systemctl reload backupd)"
+as postgres backupctl drill proof >/tmp/drill.txt 2>&1 || fail "the drill failed" "$(cat /tmp/drill.txt)"
+expect "pg_amcheck and page checksums are well" 2 "$(grep -c '^  check   ok ' /tmp/drill.txt)"
+expect "no warning" 0 "$(grep -c WARNING /tmp/drill.txt || true)"
+expect "nothing is left of it" "" "$(ls /var/lib/backupd/drills)"
+
 # Alive and wedged: the scheduler records a run's end in a file that never opens, and is killed by the watchdog.
 printf '[Service]\nWatchdogSec=6\nRestart=no\n' >/etc/systemd/system/backupd.service.d/watched.conf
 systemctl daemon-reload

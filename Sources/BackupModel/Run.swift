@@ -63,6 +63,10 @@ public struct RunRecord: Sendable, Hashable, Codable {
   /// What was asked of each store beyond this host while it went on, WAL and whatever else ran beside it included; nil
   /// where there is no such store.
   public var requests: [StoreRequests]?
+  /// What checks of the restored data found; nil for runs that make none.
+  public var checks: [CheckResult]?
+  /// Nil for runs of other kinds.
+  public var drill: DrillRecord?
 
   public init(
     run: RunID, job: JobID, kind: String, cluster: ClusterID?, trigger: RunTrigger, due: Timestamp, started: Timestamp
@@ -77,6 +81,11 @@ public struct RunRecord: Sendable, Hashable, Codable {
     phases = []
     warnings = []
   }
+}
+
+extension RunRecord {
+  /// Whether there is a backup that was not there before; a drill restores one.
+  public var madeBackup: Bool { backup != nil && drill == nil }
 }
 
 /// What was asked of one store over the network.

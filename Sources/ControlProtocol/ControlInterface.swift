@@ -73,7 +73,36 @@ public enum ControlInterface {
       warnings: []string,
       error: ?ErrorReport,
       # Of stores beyond this host.
-      requests: ?[]StoreRequests
+      requests: ?[]StoreRequests,
+      # What checks of restored data found.
+      checks: ?[]CheckResult,
+      # Of a drill.
+      drill: ?DrillRecord
+    )
+
+    # What one check of a database found.
+    type CheckResult (
+      name: string,
+      value: ?string,
+      verdict: (ok, warning, critical),
+      message: ?string,
+      # What the statement said besides.
+      notices: []string,
+      # A smaller value than the last time is nothing to speak of.
+      mayFall: bool
+    )
+
+    # What a drill proved.
+    type DrillRecord (
+      # Absent where any store was good enough.
+      store: ?string,
+      target: string,
+      targetLSN: ?string,
+      replayedLSN: ?string,
+      # From the first byte read until the restored server answered queries.
+      measuredRTOSeconds: ?float,
+      # When the newest heartbeat was written that the restored cluster holds.
+      heartbeat: ?string
     )
 
     # What was asked of one store over the network while a run went on.

@@ -166,6 +166,14 @@ extension JobSettings {
         ("partial-interval", DurationText.format(settings.partialInterval)),
         ("streaming", "\(settings.streaming)"), ("acknowledge", settings.acknowledge.rawValue),
         ("on-full", settings.onFull.rawValue), ("synchronous", "\(settings.synchronous)"),
+        ("heartbeat", "\(settings.heartbeat)"),
+      ]
+    case .drill(let settings):
+      return common + settings.runs.facts + [
+        ("checks", settings.checks), ("check-timeout", DurationText.format(settings.checkTimeout)),
+        ("amcheck", "\(settings.amcheck)"), ("pick", settings.pick.rawValue), ("target", settings.target.rawValue),
+        ("store", settings.store?.rawValue), ("scratch", settings.scratch), ("programs", settings.programs),
+        ("preload", settings.preload),
       ]
     }
   }

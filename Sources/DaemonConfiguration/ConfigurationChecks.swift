@@ -15,6 +15,7 @@ struct ConfigurationChecks {
     checkWALJobs()
     checkSources()
     ArchiveChecks(stores: stores, jobs: jobs).run()
+    checkDrills()
   }
 
   private func checkStores() {

@@ -236,12 +236,12 @@ enum AWSKeyKeys {
 }
 
 /// The kinds of jobs of this version.
-enum JobKindName: String, Sendable, CaseIterable { case physical, wal, copy }
+enum JobKindName: String, Sendable, CaseIterable { case physical, wal, copy, drill }
 
 enum JobKeys {
   static let kind = Key(
-    "kind", .choice(refused: ["logical", "drill", "check"]) as ValueType<JobKindName>, .required,
-    "`physical`: a backup of the whole cluster. `wal`: streams WAL for as long as the daemon runs. `copy`: copies the newest physical backup to a store of durability `on-copy`."
+    "kind", .choice(refused: ["logical", "check"]) as ValueType<JobKindName>, .required,
+    "`physical`: a backup of the whole cluster. `wal`: streams WAL for as long as the daemon runs. `copy`: copies the newest physical backup to a store of durability `on-copy`. `drill`: restores a backup as proof."
   )
   static let cluster = Key("cluster", .name() as ValueType<ClusterID>, .required, "One of `clusters`.")
   static let common = [kind.declaration, cluster.declaration]
@@ -334,9 +334,13 @@ enum JobKeys {
     "synchronous", .flag, .standard("false"),
     "Whether commits wait for this job: name the slot in the server's `synchronous_standby_names`. The landing directory's disk is probed at the start; one that forgets what it was told to keep is refused."
   )
+  static let heartbeat = Key(
+    "heartbeat", .flag, .standard("false"),
+    "Whether the daemon writes a row to the table `backupd.heartbeat` in the connection's database every 10 s, so that a drill can prove what was written after a backup. The daemon makes the table; its role then needs CREATE on the database, once."
+  )
   static let wal = [
     slot.declaration, recoveryWindow.declaration, partialInterval.declaration, streaming.declaration,
-    acknowledge.declaration, onFull.declaration, synchronous.declaration,
+    acknowledge.declaration, onFull.declaration, synchronous.declaration, heartbeat.declaration,
   ]
   static let walLater = ["landing-directory"].map { KeyDeclaration.refused($0) }
 

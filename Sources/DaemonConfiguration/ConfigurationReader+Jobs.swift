@@ -11,7 +11,8 @@ extension ConfigurationReader {
   private func readJob(_ id: JobID, _ place: Place, clusters: [Placed<ClusterSettings>]?) -> JobSettings? {
     guard let pairs = MappingReader.pairs(place) else { return nil }
     guard let kindNode = pairs.first(where: { $0.name == JobKeys.kind.name })?.value else {
-      place.report("the key \"kind\" is missing", advice: "write kind: physical, kind: wal or kind: copy")
+      let kinds = "kind: physical, kind: wal, kind: copy or kind: drill"
+      place.report("the key \"kind\" is missing", advice: "write \(kinds)")
       return nil
     }
     // Of a job of a kind that is not known, no key can be judged.
@@ -31,6 +32,7 @@ extension ConfigurationReader {
       case .physical: readPhysical(reader).map { .physical($0) }
       case .wal: readWAL(reader, cluster: cluster).map { .wal($0) }
       case .copy: readCopy(reader).map { .copy($0) }
+      case .drill: readDrill(reader).map { .drill($0) }
       }
     guard let cluster, let settings else { return nil }
     return JobSettings(id: id, cluster: cluster, kind: settings)
@@ -41,6 +43,7 @@ extension ConfigurationReader {
     case .physical: JobKeys.common + JobKeys.physical + JobKeys.physicalLater
     case .wal: JobKeys.common + JobKeys.wal + JobKeys.walLater
     case .copy: JobKeys.common + JobKeys.copy
+    case .drill: JobKeys.common + DrillKeys.all
     }
   }
 
@@ -76,14 +79,14 @@ extension ConfigurationReader {
   }
 
   /// What all jobs with a schedule have.
-  private func readRuns(_ reader: MappingReader) -> RunSettings? {
+  func readRuns(_ reader: MappingReader, retries retriesKey: Key<Int> = JobKeys.retries) -> RunSettings? {
     let schedule = reader.value(JobKeys.schedule)
     let timeZone = reader.has(JobKeys.timezone) ? reader.value(JobKeys.timezone) : hostZone(reader.place)
     let jitter = reader.value(JobKeys.jitter)
     let missed = reader.value(JobKeys.missed)
     let overlap = reader.value(JobKeys.overlap)
     let deadline = reader.value(JobKeys.deadline)
-    let retries = reader.value(JobKeys.retries)
+    let retries = reader.value(retriesKey)
     let rank = reader.value(JobKeys.rank)
     guard let timeZone, let jitter, let missed, let overlap, let deadline, let retries, let rank else { return nil }
     return RunSettings(
@@ -115,9 +118,12 @@ extension ConfigurationReader {
     let streaming = reader.value(JobKeys.streaming)
     let acknowledge = reader.value(JobKeys.acknowledge)
     let onFull = reader.value(JobKeys.onFull)
-    guard let interval, let slot, let streaming, let acknowledge, let onFull, let synchronous else { return nil }
+    let heartbeat = reader.value(JobKeys.heartbeat)
+    guard let interval, let slot, let streaming, let acknowledge, let onFull, let synchronous, let heartbeat else {
+      return nil
+    }
     return WALSettings(
       slot: slot, recoveryWindow: window, partialInterval: interval, streaming: streaming, acknowledge: acknowledge,
-      onFull: onFull, synchronous: synchronous)
+      onFull: onFull, synchronous: synchronous, heartbeat: heartbeat)
   }
 }

@@ -108,6 +108,8 @@ public struct WALSettings: Sendable, Hashable {
   public var onFull: FullDiskPolicy
   /// Whether the server's commits wait for this job.
   public var synchronous: Bool
+  /// Whether a row of ours is written to the server again and again.
+  public var heartbeat: Bool
 }
 
 /// What only copy jobs have.
@@ -125,13 +127,15 @@ public struct JobSettings: Sendable, Hashable {
     case physical(PhysicalSettings)
     case wal(WALSettings)
     case copy(CopySettings)
+    case drill(DrillSettings)
 
-    /// `physical`, `wal` or `copy`, as in the file.
+    /// `physical`, `wal`, `copy` or `drill`, as in the file.
     public var name: String {
       switch self {
       case .physical: "physical"
       case .wal: "wal"
       case .copy: "copy"
+      case .drill: "drill"
       }
     }
   }
@@ -144,6 +148,7 @@ public struct JobSettings: Sendable, Hashable {
     switch kind {
     case .physical(let settings): settings.runs.schedule
     case .copy(let settings): settings.runs.schedule
+    case .drill(let settings): settings.runs.schedule
     case .wal: nil
     }
   }

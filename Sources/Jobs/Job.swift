@@ -1,5 +1,6 @@
 public import BackupModel
 public import BlockingWork
+internal import JobState
 internal import Logging
 internal import Repository
 public import Scheduling
@@ -84,6 +85,7 @@ public struct RunContext: Sendable {
   let stateDirectory: String
   /// Receives the cluster's WAL; nil where no job does.
   let archiver: WALArchiver?
+  let state: JobStateStore
   let logger: Logger
 
   /// Cancelled by an operator, or when the deadline passes.

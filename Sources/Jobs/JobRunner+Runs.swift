@@ -113,7 +113,7 @@ extension JobRunner {
     let attempts = RunAttempts(
       context: RunContext(
         run: run, repository: repository, stateDirectory: options.stateDirectory,
-        archiver: streamingArchiver(of: run.job.cluster), logger: logger),
+        archiver: streamingArchiver(of: run.job.cluster), state: state, logger: logger),
       clock: options.clock, patience: options.patience, stuck: { await self.giveUp(run) })
     let backup = await attempts.perform()
     if let backup {
@@ -153,7 +153,7 @@ extension JobRunner {
     record.progress = nil
     if record.outcome == nil { record.outcome = .interrupted }
     note(while: "record the run's end") { try state.end(record) }
-    if record.backup != nil { storesChanged.raise() }
+    if record.madeBackup { storesChanged.raise() }
     watch.tell(record)
     report(record)
   }
@@ -194,8 +194,8 @@ extension JobRunner {
 
   /// A backup that began behind a hole in the WAL makes what follows restorable again.
   private func settleGap(_ record: RunRecord) throws {
-    // A copy names the backup it copied, which may be older than the hole.
-    guard let cluster = record.cluster, record.backup != nil, record.kind == "physical" else { return }
+    // A copy names the backup it copied, which may be older than the hole, and a drill the one it restored.
+    guard let cluster = record.cluster, record.madeBackup else { return }
     let id = WALKeeper.gapCondition(of: cluster)
     guard let gap = state.conditions().first(where: { $0.id == id }), gap.since <= record.started else { return }
     _ = try state.resolve(id)

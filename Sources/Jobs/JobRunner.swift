@@ -37,6 +37,7 @@ public actor JobRunner {
     case wal(WALKeeper)
     case prune(Pruning)
     case fill(StoreKeeper)
+    case beat(HeartbeatKeeper)
   }
 
   private let lane = Lane(label: "scheduler")
@@ -88,6 +89,7 @@ public actor JobRunner {
     apply(jobs)
     await withDiscardingTaskGroup { group in
       group.addTask { await self.scheduleLoop() }
+      group.addTask { await self.sweepDrills() }
       for await work in work {
         group.addTask {
           switch work {
@@ -96,6 +98,7 @@ public actor JobRunner {
           case .wal(let keeper): await keeper.run()
           case .prune(let pruning): await self.execute(pruning)
           case .fill(let keeper): await keeper.run()
+          case .beat(let keeper): await keeper.run()
           }
         }
       }
@@ -160,6 +163,9 @@ public actor JobRunner {
     }
     keepers[job.cluster] = keeper
     workInput.yield(.wal(keeper))
+    if job.beats {
+      workInput.yield(.beat(HeartbeatKeeper(job, ending: keeper.cancellation, state: state, logger: logger)))
+    }
   }
 
   nonisolated private func askForBackup(of cluster: ClusterID) { wishes.withLock { _ = $0.insert(cluster) } }

@@ -18,10 +18,13 @@ public struct WALJob: Sendable, Hashable {
   public var dropsSlot: Bool
   /// The server's data directory, where it is on this host.
   public var serverDirectory: String?
+  /// Whether a row is written to the server again and again.
+  public var beats: Bool
 
   public init(
     id: JobID, cluster: ClusterID, connection: Secret, slot: String, partialInterval: Duration, streams: Bool = true,
-    waitsForStores: Bool = false, isSynchronous: Bool = false, dropsSlot: Bool = false, serverDirectory: String? = nil
+    waitsForStores: Bool = false, isSynchronous: Bool = false, dropsSlot: Bool = false, serverDirectory: String? = nil,
+    beats: Bool = false
   ) {
     self.id = id
     self.cluster = cluster
@@ -33,6 +36,7 @@ public struct WALJob: Sendable, Hashable {
     self.isSynchronous = isSynchronous
     self.dropsSlot = dropsSlot
     self.serverDirectory = serverDirectory
+    self.beats = beats
   }
 }
 

@@ -18,6 +18,7 @@ final class DirectoryCopy: Sendable {
   private let layout: DirectoryLayout
   private let ownership: Ownership
   private let workers: Int
+  private let share: HostShare
   private let totalBytes: Int64
   private let observe: @Sendable (RunProgress) -> Void
   private let packs: PackHeaders
@@ -30,7 +31,7 @@ final class DirectoryCopy: Sendable {
 
   init(
     repository: Repository, plan: RestorePlan, layout: DirectoryLayout, ownership: Ownership, workers: Int,
-    totalBytes: Int64, thaw: ThawWait? = nil, observe: @escaping @Sendable (RunProgress) -> Void
+    share: HostShare, totalBytes: Int64, thaw: ThawWait? = nil, observe: @escaping @Sendable (RunProgress) -> Void
   ) {
     self.thaw = thaw
     self.repository = repository
@@ -40,6 +41,7 @@ final class DirectoryCopy: Sendable {
     self.ownership = ownership
     // What waits for a server takes no processor.
     self.workers = max(1, workers, repository.stores.first?.objects.parallelism ?? 1)
+    self.share = share
     self.totalBytes = totalBytes
     self.observe = observe
   }
@@ -56,7 +58,7 @@ final class DirectoryCopy: Sendable {
       }
     ]
     for _ in 0..<workers { threads.append { try self.work(cancellation, tasks) } }
-    try runTogether(cancellation, label: "restore", threads)
+    try runTogether(cancellation, label: "restore", share: share, threads)
     try cancellation.check()
   }
 

@@ -52,7 +52,7 @@ struct Ownership: Sendable, Hashable {
     return (entry.pw_uid, entry.pw_gid)
   }
 
-  private static func name(of user: UInt32) -> String {
+  static func name(of user: UInt32) -> String {
     var entry = passwd()
     var found: UnsafeMutablePointer<passwd>?
     var buffer = [CChar](repeating: 0, count: 16384)

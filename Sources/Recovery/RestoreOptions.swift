@@ -1,4 +1,5 @@
 public import BackupModel
+public import BlockingWork
 
 /// What to restore, from where and to where: `backupctl restore` translated.
 public struct RestoreOptions: Sendable {
@@ -30,6 +31,8 @@ public struct RestoreOptions: Sendable {
   public var owner: String?
   /// Threads that open frames and write files.
   public var workers: Int
+  /// What those get of the host beside others.
+  public var share: HostShare = .equal
   /// What the server will call to fetch WAL.
   public var fetch: FetchCommand
 

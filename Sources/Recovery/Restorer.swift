@@ -76,7 +76,8 @@ public final class Restorer: Sendable {
     let sync = try FileSystemSync(places + (configuration.map { [$0] } ?? []))
     let copy = DirectoryCopy(
       repository: repository, plan: plan, layout: layout, ownership: ownership, workers: options.workers,
-      totalBytes: extent.totalBytes, thaw: thaw.map { ThawWait($0, observe: observe) }, observe: observe)
+      share: options.share, totalBytes: extent.totalBytes, thaw: thaw.map { ThawWait($0, observe: observe) },
+      observe: observe)
     let (lease, warning) = takeLease(cancellation)
     defer { lease?.release() }
     do {

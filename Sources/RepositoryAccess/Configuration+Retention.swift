@@ -10,7 +10,7 @@ extension Configuration {
       switch job.kind {
       case .physical(let settings): rules.policies.updateValue(settings.keep, forKey: job.id)
       case .wal(let settings): rules.recoveryWindow = settings.recoveryWindow
-      case .copy: break
+      case .copy, .drill: break
       }
     }
     return rules

@@ -20,20 +20,27 @@ struct RunCommand: ParsableCommand {
       let record = try shared.client().startJob(job)
       return shared.show(record.json) { "started \(record.run)" }
     }
+    let record = try RunWaiting.run(job, shared)
+    shared.show(record.json) { RunText(record).full }
+    if record.outcome != .succeeded { throw ExitCode(ExitStatus.failed) }
+  }
+}
+
+/// Starts a job and watches it to its end.
+enum RunWaiting {
+  /// - Throws: ``WaitInterrupted``, what the daemon answers.
+  static func run(_ job: JobID, _ shared: SharedOptions) throws -> RunRecord {
     let meter = ProgressMeter()
     var current: RunID?
-    let record: RunRecord
     do {
       defer { meter.finish() }
-      record = try shared.client(Interruption.cancellation()).runJob(job) { record in
+      return try shared.client(Interruption.cancellation()).runJob(job) { record in
         current = record.run
         if record.outcome == nil, let progress = record.progress { meter.update(progress) }
       }
     } catch is CancellationError {
       throw WaitInterrupted(job: job, run: current)
     }
-    shared.show(record.json) { RunText(record).full }
-    if record.outcome != .succeeded { throw ExitCode(ExitStatus.failed) }
   }
 }
 

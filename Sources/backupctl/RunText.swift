@@ -39,6 +39,7 @@ struct RunText {
     if let backup = record.backup { lines.append("  backup  \(backup)") }
     if let sizes { lines.append("  size    " + sizes) }
     if !record.phases.isEmpty { lines.append("  phases  " + PhaseText.line(record.phases)) }
+    lines += DrillText.lines(record).map { "  " + $0 }
     for store in record.requests ?? [] {
       let again = store.retries > 0 ? ", \(store.retries) made again" : ""
       lines.append(

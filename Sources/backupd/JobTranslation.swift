@@ -1,6 +1,7 @@
 import BackupModel
 import DaemonConfiguration
 import Jobs
+import Recovery
 import RepositoryAccess
 import Scheduling
 import Systemd
@@ -29,7 +30,11 @@ enum JobTranslation {
             id: job.id, cluster: job.cluster, connection: connection, slot: settings.slot,
             partialInterval: settings.partialInterval, streams: settings.streaming,
             waitsForStores: settings.acknowledge == .stores, isSynchronous: settings.synchronous,
-            dropsSlot: settings.onFull == .dropSlot, serverDirectory: cluster.dataDirectory))
+            dropsSlot: settings.onFull == .dropSlot, serverDirectory: cluster.dataDirectory,
+            beats: settings.heartbeat))
+      case .drill(let settings):
+        let body = try drill(settings, job, configuration, connection: connection)
+        jobs.append(scheduled(job, settings.runs, body, group: .validation))
       }
     }
     var retention: [ClusterID: ClusterRetention] = [:]

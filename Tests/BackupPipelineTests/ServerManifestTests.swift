@@ -1,4 +1,5 @@
 import BackupModel
+import Checksums
 import Cryptography
 import Foundation
 import TestSupport

@@ -82,7 +82,7 @@ enum Sample {
       wal
         == WALSettings(
           slot: "mine", recoveryWindow: .seconds(604_800), partialInterval: .seconds(2), streaming: false,
-          acknowledge: .stores, onFull: .dropSlot, synchronous: false))
+          acknowledge: .stores, onFull: .dropSlot, synchronous: false, heartbeat: false))
     #expect(nightly.runs.schedule?.text == "0 2 * * mon-fri" && nightly.runs.timeZone.name == "Europe/Berlin")
     #expect(nightly.runs.missed == .skip && nightly.runs.deadline == .seconds(21600) && nightly.runs.retries == 0)
     #expect(nightly.keep == RetentionPolicy(spanSeconds: 2_592_000, count: 7))
@@ -108,7 +108,7 @@ enum Sample {
       wal
         == WALSettings(
           slot: "backupd_my_db", recoveryWindow: nil, partialInterval: .seconds(10), streaming: true,
-          acknowledge: .landing, onFull: .wait, synchronous: false))
+          acknowledge: .landing, onFull: .wait, synchronous: false, heartbeat: false))
     #expect(
       job.runs.schedule == nil && job.keep == nil && job.runs.deadline == .seconds(86400) && job.rate == nil
         && !job.full)
@@ -268,15 +268,15 @@ enum Sample {
       ),
       (
         Sample.text(jobs: "  j: {cluster: oauth}\n"),
-        ["f:8:6: jobs.j: the key \"kind\" is missing; write kind: physical, kind: wal or kind: copy"]
+        ["f:8:6: jobs.j: the key \"kind\" is missing; write kind: physical, kind: wal, kind: copy or kind: drill"]
       ),
       (
         Sample.text(jobs: "  j: {kind: logical, cluster: oauth, tables: [a]}\n"),
-        ["f:8:13: jobs.j.kind: \"logical\" is not supported by this version; use physical or wal or copy"]
+        ["f:8:13: jobs.j.kind: \"logical\" is not supported by this version; use physical or wal or copy or drill"]
       ),
       (
         Sample.text(jobs: "  j: {kind: phyiscal, cluster: oauth}\n"),
-        ["f:8:13: jobs.j.kind: \"phyiscal\" is not one of physical, wal, copy; did you mean \"physical\"?"]
+        ["f:8:13: jobs.j.kind: \"phyiscal\" is not one of physical, wal, copy, drill; did you mean \"physical\"?"]
       ),
       (Sample.job("shedule: \"@daily\""), ["f:8:39: jobs.j.shedule: unknown key; did you mean \"schedule\"?"]),
       (

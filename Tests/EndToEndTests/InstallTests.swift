@@ -78,6 +78,7 @@ import Testing
     "usr/share/doc/backupd/examples/aws-policies/append.json": 0o644,
     "usr/share/doc/backupd/examples/aws-policies/prune.json": 0o644,
     "usr/share/doc/backupd/examples/aws-policies/restore.json": 0o644,
+    "usr/share/doc/backupd/examples/checks.sql": 0o644,
     "etc/backupd/backupd.yaml.example": 0o644,
   ]
 

@@ -1,5 +1,6 @@
 internal import BackupModel
 internal import BlockingWork
+internal import Checksums
 internal import DurableFiles
 internal import Repository
 import Synchronization

@@ -31,7 +31,24 @@ extension RunRecord: JSONConvertible {
       "run": run, "job": job, "kind": kind, "cluster": cluster, "trigger": trigger, "due": due, "started": started,
       "finished": finished, "outcome": outcome, "progress": progress, "phases": phases, "backup": backup,
       "totalBytes": totalBytes, "newBytes": newBytes, "storedBytes": storedBytes, "warnings": warnings, "error": error,
-      "times": times ?? 1, "requests": requests,
+      "times": times ?? 1, "requests": requests, "checks": checks, "drill": drill,
+    ])
+  }
+}
+
+extension CheckResult: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "name": name, "value": value, "verdict": verdict, "message": message, "notices": notices, "mayFall": mayFall,
+    ])
+  }
+}
+
+extension DrillRecord: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "store": store, "target": target, "targetLSN": targetLSN, "replayedLSN": replayedLSN,
+      "measuredRTOSeconds": measuredRTOSeconds, "heartbeat": heartbeat,
     ])
   }
 }

@@ -141,3 +141,4 @@ extension BackupKind: JSONConvertible {}
 extension RunOutcome: JSONConvertible {}
 extension RunTrigger: JSONConvertible {}
 extension Condition.Severity: JSONConvertible {}
+extension CheckResult.Verdict: JSONConvertible {}

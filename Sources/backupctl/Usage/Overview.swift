@@ -18,7 +18,7 @@ enum Overview {
         RunCommand.self, RunsCommand.self, JobsCommand.self, CancelCommand.self, DeleteCommand.self,
         UndeleteCommand.self, PruneCommand.self,
       ]),
-    Group(title: "Restore", commands: [RestoreCommand.self]),
+    Group(title: "Restore", commands: [RestoreCommand.self, DrillCommand.self]),
     Group(
       title: "Configure",
       commands: [

@@ -1,13 +1,13 @@
 /// Recognises relation forks by their path.
 ///
 /// - SeeAlso: PostgreSQL source, `relpath.c`; `basebackup.c`, `is_checksummed_file`.
-enum RelationFile {
+public enum RelationFile {
   /// Blocks in a full segment of a relation: 1 GiB.
-  static let blocksPerSegment: UInt32 = 131_072
+  public static let blocksPerSegment: UInt32 = 131_072
 
   /// The number of the first block in a relation fork's file; nil for a file whose pages carry no checksum.
   /// - Parameter path: Relative to the data directory, `base/5/1259`, `pg_tblspc/16385/PG_15_202209061/5/16390_fsm.1`.
-  static func firstBlock(_ path: String) -> UInt32? {
+  public static func firstBlock(_ path: String) -> UInt32? {
     guard path.hasPrefix("base/") || path.hasPrefix("global/") || path.hasPrefix("pg_tblspc/"),
       let slash = path.utf8.lastIndex(of: 0x2F)
     else { return nil }

@@ -1,0 +1,74 @@
+internal import BackupModel
+internal import BlockingWork
+internal import JobState
+internal import Logging
+public import Recovery
+internal import Repository
+
+/// Restores a backup as proof.
+public struct DrillJob: JobBody, Hashable {
+  public var options: DrillOptions
+
+  public init(_ options: DrillOptions) { self.options = options }
+
+  /// It reads what is there; backups go on beside it.
+  public var isExclusive: Bool { false }
+  public func accepts(_ other: any JobBody) -> Bool { false }
+
+  /// How often the daemon writes what a drill looks for.
+  public static var heartbeatInterval: Duration { HeartbeatKeeper.interval }
+
+  public func attempt(_ context: RunContext) async throws -> RunResult {
+    let run = context.run
+    let earlier = try lastChecks(context)
+    let before = run.record.warnings
+    let drill = Drill(
+      repository: context.repository, options: options, observe: { run.progress($0) },
+      found: { report in
+        run.change {
+          $0.backup = report.backup
+          $0.totalBytes = report.totalBytes
+          $0.phases = report.phases
+          $0.checks = report.checks.map { $0.compared(with: earlier) }
+          $0.drill = report.record
+          $0.warnings = before + report.warnings + Self.warnings(($0.checks ?? []))
+        }
+      })
+    try await context.blocking { try drill.run(cancellation: $0) }
+    // What it restored is nobody's to take over.
+    return RunResult()
+  }
+
+  /// Of the newest drill that looked at anything.
+  private func lastChecks(_ context: RunContext) throws -> [CheckResult] {
+    let runs = try context.state.runs(of: context.run.job.id, limit: 20).runs
+    return runs.first { $0.checks?.isEmpty == false }?.checks ?? []
+  }
+
+  private static func warnings(_ checks: [CheckResult]) -> [String] {
+    checks.filter { $0.verdict == .warning }.map { check in
+      "check \"\(check.name)\"" + (check.value.map { " is \($0)" } ?? "")
+        + (check.message ?? check.notices.first).map { ": \($0)" }.orEmpty
+    }
+  }
+}
+
+extension String? {
+  fileprivate var orEmpty: String { self ?? "" }
+}
+
+extension JobRunner {
+  /// Where drills keep what they work in, below the state directory.
+  public static func drillRegistry(in stateDirectory: String) -> String { stateDirectory + "/drills" }
+
+  /// A daemon that was killed in the middle of a drill left a server and a copy of the data.
+  func sweepDrills() async {
+    let registry = Self.drillRegistry(in: options.stateDirectory)
+    do {
+      let jobs = try await Lane(label: "validation.sweep").run { _ in try ScratchDirectory.sweep(registry: registry) }
+      for job in jobs { logger.notice("what an interrupted drill left is removed", metadata: ["job": "\(job)"]) }
+    } catch {
+      logger.error("what an interrupted drill left is not removed", metadata: ["error": "\(ErrorReport(error))"])
+    }
+  }
+}
