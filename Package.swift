@@ -54,6 +54,8 @@ let package = Package(
     module("TarArchive", ["BackupModel"]),
     module("Scheduling", ["BackupModel"]),
 
+    module("ServerPrograms", ["BackupModel", "BlockingWork", "CLinux", "DurableFiles"]),
+
     // Resources.
     module("Postgres", ["BackupModel", "BlockingWork", "CLibPQ"]),
     module("Transfer", ["BackupModel", "BlockingWork", "CCurl", "Cryptography"]),
@@ -78,12 +80,15 @@ let package = Package(
       "WALArchiving",
       ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Postgres", "Repository", "Storage"]),
     module(
-      "Recovery", ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Repository", "Storage"]),
+      "LogicalBackup", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository", "ServerPrograms"]),
+    module(
+      "Recovery",
+      ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Repository", "ServerPrograms", "Storage"]),
     module(
       "Jobs",
       [
-        "BackupModel", "BackupPipeline", "BlockingWork", "JobState", "Repository", "Scheduling", "WALArchiving",
-        logging,
+        "BackupModel", "BackupPipeline", "BlockingWork", "JobState", "LogicalBackup", "Repository", "Scheduling",
+        "WALArchiving", logging,
       ]),
 
     // Control.
@@ -104,16 +109,16 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "JobState", "Jobs", "KeyManagement", "Repository", "RepositoryAccess", "Scheduling", "Systemd",
-        argumentParser, logging,
+        "DurableFiles", "JobState", "Jobs", "KeyManagement", "LogicalBackup", "Repository", "RepositoryAccess",
+        "Scheduling", "Systemd", argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(
       name: "backupctl",
       dependencies: [
         "BackupModel", "BlockingWork", "ControlClient", "ControlProtocol", "DaemonConfiguration", "DurableFiles",
-        "KeyManagement", "Postgres", "Recovery", "Repository", "RepositoryAccess", "Scheduling", "Storage", "Systemd",
-        argumentParser,
+        "KeyManagement", "LogicalBackup", "Postgres", "Recovery", "Repository", "RepositoryAccess", "Scheduling",
+        "Storage", "Systemd", argumentParser,
       ],
       swiftSettings: settings),
     // PostgreSQL starts it for each segment: no library is to be looked for then.

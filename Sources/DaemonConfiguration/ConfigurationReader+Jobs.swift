@@ -11,7 +11,7 @@ extension ConfigurationReader {
   private func readJob(_ id: JobID, _ place: Place, clusters: [Placed<ClusterSettings>]?) -> JobSettings? {
     guard let pairs = MappingReader.pairs(place) else { return nil }
     guard let kindNode = pairs.first(where: { $0.name == JobKeys.kind.name })?.value else {
-      place.report("the key \"kind\" is missing", advice: "write kind: physical or kind: wal")
+      place.report("the key \"kind\" is missing", advice: "write kind: physical, kind: logical or kind: wal")
       return nil
     }
     // Of a job of a kind that is not known, no key can be judged.
@@ -29,6 +29,7 @@ extension ConfigurationReader {
     let settings: JobSettings.Kind? =
       switch kind {
       case .physical: readPhysical(reader).map { .physical($0) }
+      case .logical: readLogical(reader).map { .logical($0) }
       case .wal: readWAL(reader, cluster: cluster).map { .wal($0) }
       }
     guard let cluster, let settings else { return nil }
@@ -38,17 +39,21 @@ extension ConfigurationReader {
   private static func keys(of kind: JobKindName) -> [KeyDeclaration] {
     switch kind {
     case .physical: JobKeys.common + JobKeys.physical + JobKeys.physicalLater
+    case .logical: JobKeys.common + JobKeys.logical + JobKeys.logicalLater
     case .wal: JobKeys.common + JobKeys.wal + JobKeys.walLater
     }
   }
 
   private static func otherKeys(than kind: JobKindName) -> (names: Set<String>, problem: String) {
-    switch kind {
-    case .physical:
-      (Set((JobKeys.wal + JobKeys.walLater).map(\.name)), "does not apply to jobs of kind physical")
+    let physical = Set((JobKeys.physical + JobKeys.physicalLater).map(\.name))
+    let logical = Set((JobKeys.logical + JobKeys.logicalLater).map(\.name))
+    let wal = Set((JobKeys.wal + JobKeys.walLater).map(\.name))
+    return switch kind {
+    case .physical: (logical.union(wal).subtracting(physical), "does not apply to jobs of kind physical")
+    case .logical: (physical.union(wal).subtracting(logical), "does not apply to jobs of kind logical")
     case .wal:
       (
-        Set((JobKeys.physical + JobKeys.physicalLater).map(\.name)),
+        physical.union(logical),
         "does not apply to jobs of kind wal, which run for as long as the daemon does"
       )
     }
@@ -67,6 +72,35 @@ extension ConfigurationReader {
     return PhysicalSettings(
       checkpoint: checkpoint, source: source, keep: keep, rate: rate, full: full, compression: compression,
       priority: priority, runs: runs)
+  }
+
+  private func readLogical(_ reader: MappingReader) -> LogicalSettings? {
+    let runs = readRuns(reader)
+    let keep = reader.value(JobKeys.keep)
+    let database = reader.value(JobKeys.database)
+    let tables = reader.value(JobKeys.tables) ?? []
+    let excluded = reader.value(JobKeys.excludeTables) ?? []
+    let schemas = reader.value(JobKeys.schemas) ?? []
+    let content = readContent(reader)
+    let inserts = reader.value(JobKeys.inserts)
+    let deferrable = reader.value(JobKeys.serializableDeferrable)
+    let lockTimeout = reader.value(JobKeys.lockTimeout)
+    let full = reader.value(JobKeys.logicalFull)
+    let compression = reader.value(JobKeys.logicalCompression)
+    guard let runs, let content, let inserts, let deferrable, let full, let compression else { return nil }
+    return LogicalSettings(
+      database: database, tables: tables, excludedTables: excluded, schemas: schemas, content: content,
+      inserts: inserts, serializableDeferrable: deferrable, lockTimeout: lockTimeout, keep: keep, full: full,
+      compression: compression, runs: runs)
+  }
+
+  private func readContent(_ reader: MappingReader) -> LogicalSettings.Content? {
+    guard let data = reader.value(JobKeys.dataOnly), let schema = reader.value(JobKeys.schemaOnly) else { return nil }
+    if data, schema {
+      reader.place(of: JobKeys.schemaOnly).report("\"data-only\" and \"schema-only\" together leave nothing")
+      return nil
+    }
+    return data ? .data : schema ? .schema : .all
   }
 
   /// What all jobs with a schedule have.

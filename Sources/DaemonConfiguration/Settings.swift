@@ -31,6 +31,8 @@ public struct ClusterSettings: Sendable, Hashable {
   public var standby: String?
   public var dataDirectory: String?
   public var password: SecretSource?
+  /// The directory of the programs that fit the server.
+  public var programs: String?
 }
 
 /// The keys below `repository`.
@@ -86,6 +88,26 @@ public struct PhysicalSettings: Sendable, Hashable {
   public var runs: RunSettings
 }
 
+/// What only logical jobs have.
+public struct LogicalSettings: Sendable, Hashable {
+  public enum Content: Sendable, Hashable { case all, data, schema }
+  public var database: String?
+  public var tables: [String]
+  public var excludedTables: [String]
+  public var schemas: [String]
+  public var content: Content
+  public var inserts: Bool
+  public var serializableDeferrable: Bool
+  public var lockTimeout: Duration?
+  /// The promise how long backups stay; nil: for ever.
+  public var keep: RetentionPolicy?
+  /// Store everything anew.
+  public var full: Bool
+  /// zstd's level.
+  public var compression: Int
+  public var runs: RunSettings
+}
+
 /// What happens when neither the landing directory nor the server can hold more WAL.
 public enum FullDiskPolicy: String, Sendable, Hashable, CaseIterable {
   case wait
@@ -114,12 +136,14 @@ public struct WALSettings: Sendable, Hashable {
 public struct JobSettings: Sendable, Hashable {
   public enum Kind: Sendable, Hashable {
     case physical(PhysicalSettings)
+    case logical(LogicalSettings)
     case wal(WALSettings)
 
-    /// `physical` or `wal`, as in the file.
+    /// `physical`, `logical` or `wal`, as in the file.
     public var name: String {
       switch self {
       case .physical: "physical"
+      case .logical: "logical"
       case .wal: "wal"
       }
     }
@@ -130,6 +154,10 @@ public struct JobSettings: Sendable, Hashable {
 
   /// Nil for jobs that run only by hand, and for WAL jobs.
   public var schedule: CronExpression? {
-    if case .physical(let settings) = kind { settings.runs.schedule } else { nil }
+    switch kind {
+    case .physical(let settings): settings.runs.schedule
+    case .logical(let settings): settings.runs.schedule
+    case .wal: nil
+    }
   }
 }

@@ -108,6 +108,9 @@ final class DirectoryCopy: Sendable {
       return try makeFile(entry, path)
     case .file:
       return try makeFile(entry, path)
+    case .streamPart:
+      // The reader refuses one in a physical backup.
+      return nil
     }
   }
 

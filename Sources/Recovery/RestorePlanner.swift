@@ -38,6 +38,10 @@ public struct RestorePlanner: Sendable {
     if let id = options.backup {
       let reader = try catalog.open(id, of: options.cluster)
       try catalog.refuseDeleted(id, reader.lineage)
+      guard reader.header.kind == .physical else {
+        throw RecoveryError.backupNotRestorable(
+          id, reason: "It is a dump: \"backupctl restore-dump\" loads it into a database.")
+      }
       return (reader.lineage, [reader.header], [])
     }
     let (backups, damaged) = try catalog.list(options.cluster)

@@ -52,7 +52,10 @@ enum NameCompletion {
   static let configurationKeys = CompletionKind.custom { _, _, _ in
     quickly {
       let paths = (try? ConfigurationReference.keys().map(\.path)) ?? []
+      // Jobs of several kinds have keys of one name.
+      var seen: Set<String> = []
       return paths.map { $0.split(separator: ".").filter { !$0.hasPrefix("<") }.joined(separator: ".") }
+        .filter { seen.insert($0).inserted }
     }
   }
 
