@@ -54,6 +54,8 @@ let package = Package(
     module("TarArchive", ["BackupModel"]),
     module("Scheduling", ["BackupModel"]),
 
+    module("ServerPrograms", ["BackupModel", "BlockingWork", "CLinux", "DurableFiles"]),
+
     // Resources.
     module("Postgres", ["BackupModel", "BlockingWork", "CLibPQ"]),
     module("Transfer", ["BackupModel", "BlockingWork", "CCurl", "Cryptography"]),
@@ -79,16 +81,18 @@ let package = Package(
       ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Postgres", "Repository", "Storage"]),
     module("DatabaseChecks", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres"]),
     module(
+      "LogicalBackup", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository", "ServerPrograms"]),
+    module(
       "Recovery",
       [
         "BackupModel", "BlockingWork", "CLinux", "Checksums", "DatabaseChecks", "DurableFiles", "Postgres",
-        "Repository", "Storage",
+        "Repository", "ServerPrograms", "Storage",
       ]),
     module(
       "Jobs",
       [
-        "BackupModel", "BackupPipeline", "BlockingWork", "DurableFiles", "JobState", "Postgres", "Recovery",
-        "Repository", "Scheduling", "WALArchiving", logging,
+        "BackupModel", "BackupPipeline", "BlockingWork", "DurableFiles", "JobState", "LogicalBackup", "Postgres",
+        "Recovery", "Repository", "Scheduling", "WALArchiving", logging,
       ]),
 
     // Control.
@@ -109,16 +113,16 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "JobState", "Jobs", "KeyManagement", "Recovery", "Repository", "RepositoryAccess", "Scheduling",
-        "Systemd", argumentParser, logging,
+        "DurableFiles", "JobState", "Jobs", "KeyManagement", "LogicalBackup", "Recovery", "Repository",
+        "RepositoryAccess", "Scheduling", "Systemd", argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(
       name: "backupctl",
       dependencies: [
         "BackupModel", "BlockingWork", "ControlClient", "ControlProtocol", "DaemonConfiguration", "DurableFiles",
-        "KeyManagement", "Postgres", "Recovery", "Repository", "RepositoryAccess", "Scheduling", "Storage", "Systemd",
-        argumentParser,
+        "KeyManagement", "LogicalBackup", "Postgres", "Recovery", "Repository", "RepositoryAccess", "Scheduling",
+        "Storage", "Systemd", argumentParser,
       ],
       swiftSettings: settings),
     // PostgreSQL starts it for each segment: no library is to be looked for then.

@@ -25,6 +25,9 @@ public struct Backup: Sendable, Hashable, Codable {
   public var parent: BackupID?
   public var stores: [StoreID]
   public var missingStores: [StoreID]
+  /// Of a logical backup: what it is a dump of, and the server's clock at its snapshot, whose LSN is ``startLSN``.
+  public var database: String?
+  public var snapshot: Timestamp?
   /// When it was deleted; nil for one that is not. It can be undeleted for a day.
   public var deleted: Timestamp?
 

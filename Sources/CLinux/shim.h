@@ -11,6 +11,9 @@ extern int backupd_syncfs(int descriptor) __asm__("syncfs");
 /// posix_spawn_file_actions_addchdir_np(3).
 extern int backupd_spawn_in_directory(void *actions, const char *path) __asm__("posix_spawn_file_actions_addchdir_np");
 
+/// A pipe whose ends close on exec from the beginning: no child that another thread starts meanwhile gets them. See pipe(2).
+extern int backupd_pipe2(int *ends, int flags) __asm__("pipe2");
+
 extern char **backupd_environ __asm__("environ");
 
 /// This process's environment, to hand on. See environ(7).

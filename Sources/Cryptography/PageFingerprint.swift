@@ -66,11 +66,44 @@ public struct PageFingerprinter: ~Copyable {
       return false
     }
     if failed { throw .library("compute GMAC") }
-    // One pass over all tags: a call per tag would cost more than the hash.
+    try encrypt(output)
+  }
+
+  /// Of pieces of any length that follow one another: the length is part of what GMAC authenticates.
+  /// - Parameters:
+  ///   - ends: Where each piece ends, counted from the beginning of `bytes`; the first begins there.
+  public func fingerprint(
+    pieces ends: UnsafeBufferPointer<Int>, of bytes: UnsafeRawBufferPointer,
+    into output: UnsafeMutableBufferPointer<Fingerprint>
+  ) throws(CryptographyError) {
+    precondition(ends.count == output.count && (ends.last ?? 0) <= bytes.count)
+    guard let source = bytes.bytes, let target = output.baseAddress else { return }
+    let failed = withUnsafeTemporaryAllocation(byteCount: 32, alignment: 16) { scratch -> Bool in
+      let nonce = scratch.baseAddress!.assumingMemoryBound(to: UInt8.self)
+      scratch.initializeMemory(as: UInt8.self, repeating: 0)
+      var length: CInt = 0
+      var start = 0
+      for index in 0..<output.count {
+        guard EVP_EncryptInit_ex(gmac, nil, nil, nil, nonce) == 1,
+          EVP_EncryptUpdate(gmac, nil, &length, source + start, CInt(ends[index] - start)) == 1,
+          EVP_EncryptFinal_ex(gmac, nonce + 16, &length) == 1,
+          backupd_gcm_get_tag(gmac, nonce + 16) == 1
+        else { return true }
+        (target + index).withMemoryRebound(to: UInt8.self, capacity: 16) { _ = memcpy($0, nonce + 16, 16) }
+        start = ends[index]
+      }
+      return false
+    }
+    if failed { throw .library("compute GMAC") }
+    try encrypt(output)
+  }
+
+  /// One pass over all tags: a call per tag would cost more than the hash.
+  private func encrypt(_ tags: UnsafeMutableBufferPointer<Fingerprint>) throws(CryptographyError) {
     var length: CInt = 0
-    let encrypted = output.withMemoryRebound(to: UInt8.self) {
+    let encrypted = tags.withMemoryRebound(to: UInt8.self) {
       EVP_EncryptUpdate(block, $0.baseAddress, &length, $0.baseAddress, CInt($0.count))
     }
-    guard encrypted == 1, Int(length) == output.count * 16 else { throw .library("encrypt fingerprints") }
+    guard encrypted == 1, Int(length) == tags.count * 16 else { throw .library("encrypt fingerprints") }
   }
 }

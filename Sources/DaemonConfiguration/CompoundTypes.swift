@@ -7,6 +7,16 @@ extension ValueType where Value == SectionPlace {
   static let section = ValueType(name: "mapping", range: nil) { _ in SectionPlace() }
 }
 
+extension ValueType where Value == [String] {
+  /// One text, or a list of them.
+  static let texts = ValueType(name: "text, or list of texts", range: nil) { place in
+    guard case .sequence(let nodes) = place.node else { return ValueType<String>.text.read(place).map { [$0] } }
+    if nodes.isEmpty { place.report("must not be empty", advice: "leave the key out") }
+    let texts = nodes.enumerated().compactMap { ValueType<String>.text.read(place.element($1, $0)) }
+    return texts.count == nodes.count && !texts.isEmpty ? texts : nil
+  }
+}
+
 extension ValueType where Value == SecretSource {
   static let secret = ValueType(name: "place of a secret", range: nil) { place in
     if case .scalar = place.node {

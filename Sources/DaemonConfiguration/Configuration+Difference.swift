@@ -64,7 +64,7 @@ extension ClusterSettings {
   fileprivate var facts: Configuration.Facts {
     [
       ("connection", connection), ("standby", standby), ("data-directory", dataDirectory),
-      ("password", password?.description),
+      ("password", password?.description), ("programs", programs),
     ]
   }
 }
@@ -147,6 +147,18 @@ extension RunSettings {
   }
 }
 
+extension LogicalSettings {
+  fileprivate var facts: Configuration.Facts {
+    func list(_ texts: [String]) -> String? { texts.isEmpty ? nil : texts.joined(separator: ", ") }
+    return [
+      ("keep", keep?.text), ("database", database), ("tables", list(tables)), ("exclude-tables", list(excludedTables)),
+      ("schemas", list(schemas)), ("data-only", "\(content == .data)"), ("schema-only", "\(content == .schema)"),
+      ("inserts", "\(inserts)"), ("serializable-deferrable", "\(serializableDeferrable)"),
+      ("lock-timeout", lockTimeout.map(DurationText.format)), ("full", "\(full)"), ("compression", "\(compression)"),
+    ]
+  }
+}
+
 extension JobSettings {
   fileprivate var facts: Configuration.Facts {
     let common: Configuration.Facts = [("kind", kind.name), ("cluster", cluster.rawValue)]
@@ -160,6 +172,7 @@ extension JobSettings {
       ]
     case .copy(let settings):
       return common + settings.runs.facts + [("to", settings.store.rawValue), ("keep", settings.keep?.text)]
+    case .logical(let settings): return common + settings.runs.facts + settings.facts
     case .wal(let settings):
       return common + [
         ("slot", settings.slot), ("recovery-window", settings.recoveryWindow.map(DurationText.format)),

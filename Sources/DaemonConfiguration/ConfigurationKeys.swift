@@ -66,9 +66,15 @@ enum ClusterKeys {
     "password", .secret, .optional,
     "Where the role's password is kept: `{file: PATH}`, `{credential: NAME}` or `{environment: NAME}`. Without it libpq looks into its password file."
   )
+  static let programs = Key(
+    "programs", .absolutePath, .computed("where the distribution of its version puts them, then PATH"),
+    "The directory of the programs of PostgreSQL that fit the server: `pg_dump` and `pg_dumpall`.")
   static let section = Section(
     path: "clusters.<cluster>", sentence: "A PostgreSQL cluster, under a name of your choice. At least one.",
-    keys: [connection.declaration, standby.declaration, dataDirectory.declaration, password.declaration])
+    keys: [
+      connection.declaration, standby.declaration, dataDirectory.declaration, password.declaration,
+      programs.declaration,
+    ])
 }
 
 enum RepositoryKeys {
@@ -236,12 +242,12 @@ enum AWSKeyKeys {
 }
 
 /// The kinds of jobs of this version.
-enum JobKindName: String, Sendable, CaseIterable { case physical, wal, copy, drill }
+enum JobKindName: String, Sendable, CaseIterable { case physical, logical, wal, copy, drill }
 
 enum JobKeys {
   static let kind = Key(
-    "kind", .choice(refused: ["logical", "check"]) as ValueType<JobKindName>, .required,
-    "`physical`: a backup of the whole cluster. `wal`: streams WAL for as long as the daemon runs. `copy`: copies the newest physical backup to a store of durability `on-copy`. `drill`: restores a backup as proof."
+    "kind", .choice(refused: ["check"]) as ValueType<JobKindName>, .required,
+    "`physical`: a backup of the whole cluster. `logical`: a dump of one database or of some of its tables. `wal`: streams WAL for as long as the daemon runs. `copy`: copies the newest physical backup to a store of durability `on-copy`. `drill`: restores a backup as proof."
   )
   static let cluster = Key("cluster", .name() as ValueType<ClusterID>, .required, "One of `clusters`.")
   static let common = [kind.declaration, cluster.declaration]
@@ -309,6 +315,39 @@ enum JobKeys {
   static let copy = [destination.declaration] + scheduled + [copyKeep.declaration]
   static let physicalLater = ["stores"].map { KeyDeclaration.refused($0) }
 
+  static let database = Key(
+    "database", .text, .computed("that of the cluster's `connection`"), "The database that is dumped.")
+  static let tables = Key(
+    "tables", .texts, .optional,
+    "Only these tables, as `pg_dump --table` takes them: `[users, auth.*]`. Without it, or `schemas`, the whole database is dumped, and with it the cluster's roles and tablespaces."
+  )
+  static let excludeTables = Key(
+    "exclude-tables", .texts, .optional, "All but these tables, as `pg_dump --exclude-table` takes them.")
+  static let schemas = Key("schemas", .texts, .optional, "Only these schemas, as `pg_dump --schema` takes them.")
+  static let dataOnly = Key("data-only", .flag, .standard("false"), "Only the rows.")
+  static let schemaOnly = Key("schema-only", .flag, .standard("false"), "Only the definitions.")
+  static let inserts = Key(
+    "inserts", .flag, .standard("false"),
+    "Rows as INSERT commands, which other programs can read and which are slow to load.")
+  static let serializableDeferrable = Key(
+    "serializable-deferrable", .flag, .standard("false"),
+    "Wait for a moment whose state no serializable transaction could contradict. Not from a standby.")
+  static let lockTimeout = Key(
+    "lock-timeout", .duration("1s", "1d"), .optional,
+    "How long a table may be locked by others before the run fails. Without it the run waits until its deadline.")
+  static let logicalFull = Key(
+    "full", .flag, .standard("false"), "Store the whole dump anew instead of only what changed.")
+  static let logicalCompression = Key(
+    "compression", .count(1...19), .standard("1"),
+    "zstd's level. Higher ones take longer; pieces are compressed together up to 256 KiB.")
+  static let logical =
+    scheduled + [
+      keep.declaration, database.declaration, tables.declaration, excludeTables.declaration, schemas.declaration,
+      dataOnly.declaration, schemaOnly.declaration, inserts.declaration, serializableDeferrable.declaration,
+      lockTimeout.declaration, logicalFull.declaration, logicalCompression.declaration,
+    ]
+  static let logicalLater = ["stores", "parallel"].map { KeyDeclaration.refused($0) }
+
   static let slot = Key(
     "slot", .slotName, .computed("`backupd_` and the cluster's name, `-` written `_`"),
     "The physical replication slot that holds WAL until it is durable here. Made where it is missing.")
@@ -349,6 +388,10 @@ enum JobKeys {
   static let physicalSection = Section(
     path: "jobs.<job>", sentence: "Keys of jobs of kind `physical`.", keys: physical)
   static let copySection = Section(path: "jobs.<job>", sentence: "Keys of jobs of kind `copy`.", keys: copy)
+  static let logicalSection = Section(
+    path: "jobs.<job>",
+    sentence:
+      "Keys of jobs of kind `logical`, which need `pg_dump` of the server's major version on this host.", keys: logical)
   static let walSection = Section(path: "jobs.<job>", sentence: "Keys of jobs of kind `wal`.", keys: wal)
 }
 

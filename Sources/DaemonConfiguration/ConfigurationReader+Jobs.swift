@@ -11,8 +11,10 @@ extension ConfigurationReader {
   private func readJob(_ id: JobID, _ place: Place, clusters: [Placed<ClusterSettings>]?) -> JobSettings? {
     guard let pairs = MappingReader.pairs(place) else { return nil }
     guard let kindNode = pairs.first(where: { $0.name == JobKeys.kind.name })?.value else {
-      let kinds = "kind: physical, kind: wal, kind: copy or kind: drill"
-      place.report("the key \"kind\" is missing", advice: "write \(kinds)")
+      let kinds = JobKindName.allCases.map { "kind: \($0)" }
+      place.report(
+        "the key \"kind\" is missing",
+        advice: "write \(kinds.dropLast().joined(separator: ", ")) or \(kinds[kinds.count - 1])")
       return nil
     }
     // Of a job of a kind that is not known, no key can be judged.
@@ -30,6 +32,7 @@ extension ConfigurationReader {
     let settings: JobSettings.Kind? =
       switch kind {
       case .physical: readPhysical(reader).map { .physical($0) }
+      case .logical: readLogical(reader).map { .logical($0) }
       case .wal: readWAL(reader, cluster: cluster).map { .wal($0) }
       case .copy: readCopy(reader).map { .copy($0) }
       case .drill: readDrill(reader).map { .drill($0) }
@@ -41,6 +44,7 @@ extension ConfigurationReader {
   private static func keys(of kind: JobKindName) -> [KeyDeclaration] {
     switch kind {
     case .physical: JobKeys.common + JobKeys.physical + JobKeys.physicalLater
+    case .logical: JobKeys.common + JobKeys.logical + JobKeys.logicalLater
     case .wal: JobKeys.common + JobKeys.wal + JobKeys.walLater
     case .copy: JobKeys.common + JobKeys.copy
     case .drill: JobKeys.common + DrillKeys.all
@@ -76,6 +80,35 @@ extension ConfigurationReader {
     let keep = reader.value(JobKeys.copyKeep)
     guard let runs, let store else { return nil }
     return CopySettings(store: store, keep: keep, runs: runs)
+  }
+
+  private func readLogical(_ reader: MappingReader) -> LogicalSettings? {
+    let runs = readRuns(reader)
+    let keep = reader.value(JobKeys.keep)
+    let database = reader.value(JobKeys.database)
+    let tables = reader.value(JobKeys.tables) ?? []
+    let excluded = reader.value(JobKeys.excludeTables) ?? []
+    let schemas = reader.value(JobKeys.schemas) ?? []
+    let content = readContent(reader)
+    let inserts = reader.value(JobKeys.inserts)
+    let deferrable = reader.value(JobKeys.serializableDeferrable)
+    let lockTimeout = reader.value(JobKeys.lockTimeout)
+    let full = reader.value(JobKeys.logicalFull)
+    let compression = reader.value(JobKeys.logicalCompression)
+    guard let runs, let content, let inserts, let deferrable, let full, let compression else { return nil }
+    return LogicalSettings(
+      database: database, tables: tables, excludedTables: excluded, schemas: schemas, content: content,
+      inserts: inserts, serializableDeferrable: deferrable, lockTimeout: lockTimeout, keep: keep, full: full,
+      compression: compression, runs: runs)
+  }
+
+  private func readContent(_ reader: MappingReader) -> LogicalSettings.Content? {
+    guard let data = reader.value(JobKeys.dataOnly), let schema = reader.value(JobKeys.schemaOnly) else { return nil }
+    if data, schema {
+      reader.place(of: JobKeys.schemaOnly).report("\"data-only\" and \"schema-only\" together leave nothing")
+      return nil
+    }
+    return data ? .data : schema ? .schema : .all
   }
 
   /// What all jobs with a schedule have.

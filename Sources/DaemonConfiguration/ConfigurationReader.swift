@@ -67,11 +67,13 @@ struct ConfigurationReader {
       let dataDirectory = reader.value(ClusterKeys.dataDirectory)
       let password = reader.value(ClusterKeys.password)
       let standby = reader.value(ClusterKeys.standby)
+      let programs = reader.value(ClusterKeys.programs)
       // A cluster whose connection is wrong still exists: jobs that name it are not dangling.
       let connection = reader.value(ClusterKeys.connection) ?? ""
       return Placed(
         value: ClusterSettings(
-          id: id, connection: connection, standby: standby, dataDirectory: dataDirectory, password: password),
+          id: id, connection: connection, standby: standby, dataDirectory: dataDirectory, password: password,
+          programs: programs),
         place: place)
     }
   }

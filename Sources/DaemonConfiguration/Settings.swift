@@ -31,6 +31,8 @@ public struct ClusterSettings: Sendable, Hashable {
   public var standby: String?
   public var dataDirectory: String?
   public var password: SecretSource?
+  /// The directory of the programs that fit the server.
+  public var programs: String?
 }
 
 /// The keys below `repository`.
@@ -86,6 +88,26 @@ public struct PhysicalSettings: Sendable, Hashable {
   public var runs: RunSettings
 }
 
+/// What only logical jobs have.
+public struct LogicalSettings: Sendable, Hashable {
+  public enum Content: Sendable, Hashable { case all, data, schema }
+  public var database: String?
+  public var tables: [String]
+  public var excludedTables: [String]
+  public var schemas: [String]
+  public var content: Content
+  public var inserts: Bool
+  public var serializableDeferrable: Bool
+  public var lockTimeout: Duration?
+  /// The promise how long backups stay; nil: for ever.
+  public var keep: RetentionPolicy?
+  /// Store everything anew.
+  public var full: Bool
+  /// zstd's level.
+  public var compression: Int
+  public var runs: RunSettings
+}
+
 /// What happens when neither the landing directory nor the server can hold more WAL.
 public enum FullDiskPolicy: String, Sendable, Hashable, CaseIterable {
   case wait
@@ -125,14 +147,16 @@ public struct CopySettings: Sendable, Hashable {
 public struct JobSettings: Sendable, Hashable {
   public enum Kind: Sendable, Hashable {
     case physical(PhysicalSettings)
+    case logical(LogicalSettings)
     case wal(WALSettings)
     case copy(CopySettings)
     case drill(DrillSettings)
 
-    /// `physical`, `wal`, `copy` or `drill`, as in the file.
+    /// As in the file.
     public var name: String {
       switch self {
       case .physical: "physical"
+      case .logical: "logical"
       case .wal: "wal"
       case .copy: "copy"
       case .drill: "drill"
@@ -149,6 +173,7 @@ public struct JobSettings: Sendable, Hashable {
     case .physical(let settings): settings.runs.schedule
     case .copy(let settings): settings.runs.schedule
     case .drill(let settings): settings.runs.schedule
+    case .logical(let settings): settings.runs.schedule
     case .wal: nil
     }
   }

@@ -117,7 +117,7 @@ extension JobRunner {
       clock: options.clock, patience: options.patience, stuck: { await self.giveUp(run) })
     let backup = await attempts.perform()
     if let backup {
-      lastBackup[run.job.cluster] = (began, backup, run.job)
+      if run.job.body.isExclusive { lastBackup[run.job.cluster] = (began, backup, run.job) }
       nextPrune[run.job.cluster] = jobs.retention[run.job.cluster] == nil ? nil : began
     }
     running[run.id] = nil
@@ -194,8 +194,9 @@ extension JobRunner {
 
   /// A backup that began behind a hole in the WAL makes what follows restorable again.
   private func settleGap(_ record: RunRecord) throws {
-    // A copy names the backup it copied, which may be older than the hole, and a drill the one it restored.
-    guard let cluster = record.cluster, record.madeBackup else { return }
+    // A copy names the backup it copied, which may be older than the hole, and a drill the one it restored; a dump is
+    // restored without WAL.
+    guard let cluster = record.cluster, record.backup != nil, record.kind == "physical" else { return }
     let id = WALKeeper.gapCondition(of: cluster)
     guard let gap = state.conditions().first(where: { $0.id == id }), gap.since <= record.started else { return }
     _ = try state.resolve(id)

@@ -72,22 +72,8 @@ public struct PhysicalJob: JobBody, Hashable {
         logger.notice("server says: \($0.summary)", metadata: ["run": "\(run.id)", "cluster": "\(cluster)"])
       })
     let result = try await context.blocking { try pipeline.run(cancellation: $0) }
-    return record(result, run)
-  }
-
-  private func record(_ result: BaseBackupPipeline.Result, _ run: LiveRun) -> RunResult {
-    let backup = result.backup
-    run.change {
-      $0.backup = backup.id
-      $0.totalBytes = backup.totalBytes
-      $0.newBytes = backup.newBytes
-      $0.storedBytes = backup.storedBytes
-      $0.phases = result.phases
-      $0.warnings += result.warnings.map { $0.summary + ($0.detail.map { ": \($0)" } ?? "") }
-    }
-    if backup.missingStores.isEmpty { return RunResult(backup: backup.id) }
-    // Another run must not take over what lacks a store.
-    return RunResult(incomplete: ErrorReport(JobsError.storesMissing(backup.id, result.failures)))
+    return run.record(
+      result.backup, phases: result.phases, warnings: result.warnings, failures: result.failures)
   }
 
   /// A cluster without a wal job: the run receives its own WAL.

@@ -41,6 +41,15 @@ public final class DataKey: Sendable {
     self.init(id: id, key: SymmetricKey(first), fingerprintSecret: SymmetricKey(second))
   }
 
+  /// Random bytes that only holders of the fingerprint secret know, the same each time: where pieces of dumps end follows
+  /// from them, so that sizes tell nothing of content.
+  /// - Parameter count: A multiple of 32.
+  public func pieceBoundaryBytes(_ count: Int) throws -> [UInt8] {
+    try (0..<(count / 32)).flatMap { number -> [UInt8] in
+      try fingerprintSecret.derive(salt: [], info: "backupd piece boundaries \(number)").reveal()
+    }
+  }
+
   /// A fingerprinter for one worker.
   public func makeFingerprinter() throws -> PageFingerprinter {
     try PageFingerprinter(

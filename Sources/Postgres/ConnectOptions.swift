@@ -33,7 +33,7 @@ struct ConnectOptions {
     values = parsed
   }
 
-  private static func parse(_ conninfo: String) throws(PostgresError) -> [String: String] {
+  static func parse(_ conninfo: String) throws(PostgresError) -> [String: String] {
     var message: UnsafeMutablePointer<CChar>?
     let options = PQconninfoParse(conninfo, &message)
     if let message { PQfreemem(message) }

@@ -127,6 +127,9 @@ final class DirectoryCopy: Sendable {
       return try makeFile(entry, path)
     case .file:
       return try makeFile(entry, path)
+    case .streamPart:
+      // The reader refuses one in a physical backup.
+      return nil
     }
   }
 

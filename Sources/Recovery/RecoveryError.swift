@@ -22,7 +22,6 @@ public enum RecoveryError: OperatorError {
   case ownerForbidden(String)
   case fileDiffers(String, BackupID)
   case file(ErrorReport, doing: String)
-  case programMissing(String, version: Int, searched: [String])
   case serverNotStarted(String, reason: [String], log: String)
   case serverEarly(String, state: String, log: String)
   case deadlinePassed(String, after: Duration, log: String)
@@ -51,7 +50,6 @@ public enum RecoveryError: OperatorError {
     case .ownerForbidden(let name): "cannot give files to user \"\(name)\""
     case .fileDiffers(let path, _): "could not restore file \"\(path)\""
     case .file(_, let doing): "could not \(doing)"
-    case .programMissing(let name, let version, _): "could not find \"\(name)\" of PostgreSQL \(version)"
     case .serverNotStarted(let path, _, _): "could not start the server in \"\(path)\""
     case .serverEarly(let path, _, _): "the server in \"\(path)\" did not reach its target"
     case .deadlinePassed(let path, _, _): "the server in \"\(path)\" has not finished recovery"
@@ -92,7 +90,6 @@ public enum RecoveryError: OperatorError {
     case .fileDiffers(_, let backup):
       "Its content does not have the checksum that the manifest of backup \"\(backup)\" records."
     case .file(let cause, _): [cause.summary, cause.detail].compactMap { $0 }.joined(separator: ": ")
-    case .programMissing(_, _, let searched): "It is in none of \(searched.joined(separator: ", "))."
     case .serverNotStarted(_, let reason, _): reason.isEmpty ? nil : reason.joined(separator: " / ")
     case .serverEarly(_, let state, _): "It is \(state)."
     case .deadlinePassed(_, let after, _): "It was given \(DurationText.format(after)) and is still replaying WAL."
@@ -122,8 +119,6 @@ public enum RecoveryError: OperatorError {
     case .ownerUnknown, .ownerNeeded, .ownerForbidden: "Name the user that PostgreSQL runs as with \"--owner USER\"."
     case .fileDiffers(_, let backup): "Run \"backupctl verify --full \(backup)\"; restore from another backup."
     case .file(let cause, _): cause.hint
-    case .programMissing(_, let version, _):
-      "Install PostgreSQL \(version), or set BACKUPD_POSTGRES_BIN_\(version) to the directory of its programs."
     case .serverNotStarted(_, _, let log), .serverEarly(_, _, let log), .deadlinePassed(_, _, let log):
       "Its log is \"\(log)\"."
     case .notCluster: nil

@@ -9,6 +9,10 @@ public struct RestorePlanner: Sendable {
 
   /// - Throws: ``RecoveryError/targetUnreachable(_:reason:reachable:)`` and others, `RepositoryError`, `StorageError`.
   public func plan(_ options: RestoreOptions) throws -> RestorePlan {
+    try repository.readingWhatIsListed { try settle(options) }
+  }
+
+  private func settle(_ options: RestoreOptions) throws -> RestorePlan {
     let (lineage, headers, damaged) = try candidates(options)
     let size = try segmentSize(headers[0])
     let wal = try WALCatalog(repository, lineage, segmentSize: size)
@@ -38,6 +42,10 @@ public struct RestorePlanner: Sendable {
     if let id = options.backup {
       let reader = try catalog.open(id, of: options.cluster)
       try catalog.refuseDeleted(id, reader.lineage)
+      guard reader.header.kind == .physical else {
+        throw RecoveryError.backupNotRestorable(
+          id, reason: "It is a dump: \"backupctl restore-dump\" loads it into a database.")
+      }
       return (reader.lineage, [reader.header], [])
     }
     let (backups, damaged) = try catalog.list(options.cluster)

@@ -1,6 +1,7 @@
 public import BackupModel
 public import BlockingWork
 internal import DurableFiles
+internal import ServerPrograms
 
 #if canImport(Glibc)
   import Glibc

@@ -97,7 +97,7 @@ public struct WALFetch: Sendable {
       )
     }
     // By hand, outside a data directory: the lineage of the newest backup.
-    guard let newest = try BackupCatalog(repository).list(cluster).backups.last else {
+    guard let newest = try BackupCatalog(repository).list(cluster).backups.last(where: { $0.kind == .physical }) else {
       throw RecoveryError.noBackup(cluster)
     }
     let lineage = Lineage(cluster: cluster, systemIdentifier: newest.systemIdentifier)

@@ -79,6 +79,10 @@ public final class BackupReader {
             throw RepositoryError.damaged(reader.name, in: reader.store, reason: "Its entries are out of order.")
           }
           previous = path
+          guard (file.kind == .streamPart) == (header.kind == .logical) else {
+            throw RepositoryError.damaged(
+              reader.name, in: reader.store, reason: "\"\(file.path)\" does not belong into a backup of its kind.")
+          }
           try body(file)
         }
       }
@@ -106,6 +110,7 @@ public final class BackupReader {
   /// The page map of a file; empty for a file without content.
   /// - Throws: ``RepositoryError/damaged(_:in:reason:)`` where it does not cover the file exactly.
   public func pageMap(of file: ManifestFile) throws -> PageMap {
+    precondition(file.kind != .streamPart, "a part of a stream has a piece map")
     guard let reference = file.pageMap else {
       guard file.size == 0 else {
         throw RepositoryError.damaged(
@@ -139,7 +144,7 @@ public final class BackupReader {
     return opened
   }
 
-  private func metadataBytes(_ reference: PageMapReference, _ name: ObjectName) throws -> [UInt8] {
+  func metadataBytes(_ reference: PageMapReference, _ name: ObjectName) throws -> [UInt8] {
     let metadata = try metadata(reference.metadataPack, name)
     let reader = metadata.reader
     var result: [UInt8] = []

@@ -21,43 +21,15 @@ extension BackupWriter {
   ) throws -> Committed {
     if let invalidPath { throw RepositoryError.entryInvalid(invalidPath) }
     let header = counted(header)
-    var failures = sender.failures.merging(lacking) { first, _ in first }
-    let holding = repository.required.filter { failures[$0.id] == nil }
     let manifest = ManifestWriter(repository: repository, lineage: lineage)
     let objects = try manifest.write(header, packs: usage.livePacks, files: table)
     finishCache(header)
-    var published: [StoreID] = []
-    var lastError: (any Error)?
-    var warnings: [ErrorReport] = []
-    for store in holding {
-      do {
-        // Before there is a manifest: nothing that is listed leans on what anybody may delete.
-        if let failure = try extendLocks(header, in: store, cancellation) { warnings.append(ErrorReport(failure)) }
-        try publish(objects, of: header.id, in: store, cancellation: cancellation)
-        published.append(store.id)
-      } catch {
-        failures[store.id] = ErrorReport(error)
-        lastError = error
-      }
-    }
-    // One store that has it makes it a backup, also where a cancellation came in between: who throws here takes the
-    // packs away.
-    if published.isEmpty { throw lastError ?? CancellationError() }
-    let missing = repository.required.map(\.id).filter { !published.contains($0) }
-    warnings += settle(header.id, isComplete: missing.isEmpty)
+    let outcome = try ManifestPublisher(repository: repository, lineage: lineage, sender: sender).publish(
+      objects, of: header, on: usage.livePacks, without: lacking, cancellation: cancellation)
+    let warnings = outcome.warnings + settle(header.id, isComplete: outcome.missing.isEmpty)
     return Committed(
-      backup: header.backup(stores: published, missingStores: missing), failures: failures, warnings: warnings)
-  }
-
-  /// WAL needs none: what the backup needs of it is as young as the backup.
-  private func extendLocks(
-    _ header: ManifestHeader, in store: RepositoryStore, _ cancellation: Cancellation
-  ) throws -> RepositoryError? {
-    guard let locks = LockExtension(store) else { return nil }
-    // Parts of this manifest are put, and locked, after this.
-    var names = try repository.commonNames(in: store) + lineage.names(of: usage.livePacks, parts: [])
-    if header.timeline.value > 1 { names.append(lineage.history(header.timeline)) }
-    return try locks.extend(names, cancellation)
+      backup: header.backup(stores: outcome.published, missingStores: outcome.missing), failures: outcome.failures,
+      warnings: warnings)
   }
 
   private func counted(_ header: ManifestHeader) -> ManifestHeader {
@@ -115,30 +87,5 @@ extension BackupWriter {
       warnings.append(ErrorReport(error))
     }
     return warnings
-  }
-
-  /// Puts the objects of a manifest into one store; what was put is taken back where that fails.
-  private func publish(
-    _ objects: [(ObjectName, SealedBuffer)], of id: BackupID, in store: RepositoryStore, cancellation: Cancellation
-  ) throws {
-    var put: [ObjectName] = []
-    do {
-      for (name, buffer) in objects {
-        put.append(name)
-        try StoreWriter.put(name, buffer.bytes, in: store, cancellation: cancellation)
-      }
-      // Read again what the backup hangs on: a store that lies about this object lies about the backup.
-      _ = try BackupCatalog.readHeader(of: id, lineage, in: store, keys: repository.keys)
-    } catch {
-      // Somebody else's object of that name stays.
-      if case StorageError.alreadyExists = error { put.removeLast() }
-      do {
-        // The root first: a manifest without its parts or packs must never be seen.
-        for name in put.reversed() { try store.objects.delete(name) }
-      } catch {
-        sender.keepWritten(in: store.id)
-      }
-      throw error
-    }
   }
 }

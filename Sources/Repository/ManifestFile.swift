@@ -9,6 +9,8 @@ public struct ManifestFile: Sendable, Hashable {
     case symlink = 3
     /// A configuration file outside the data directory; the path is absolute.
     case configuration = 4
+    /// A part of a stream of a logical backup, `<stream>/<number>`; its map is a ``PieceMap``.
+    case streamPart = 5
   }
   /// Relative to the data directory; files of a tablespace are below `pg_tblspc/<oid>/`.
   public var path: String

@@ -60,6 +60,31 @@ public struct ManifestHeader: Sendable, Hashable, Codable {
     }
   }
 
+  /// What a logical backup is a dump of.
+  public struct Dump: Sendable, Hashable, Codable {
+    public var database: String
+    /// The program that made it, as it names itself.
+    public var program: String
+    /// pg_dump's options for what is in the dump.
+    public var selection: [String]
+    /// The server's clock when the dump's snapshot was taken; its position in the WAL is `startLSN`.
+    public var snapshot: Timestamp
+    /// Whether the roles and tablespaces of the cluster are beside it.
+    public var globals: Bool
+    public var pieces: UInt64 = 0
+    /// Pieces that the parent did not have.
+    public var piecesNew: UInt64 = 0
+    /// Bytes of pieces stored anew although the parent had them: their frames were mostly dead.
+    public var rewrittenBytes = ByteCount(0)
+    public init(database: String, program: String, selection: [String], snapshot: Timestamp, globals: Bool) {
+      self.database = database
+      self.program = program
+      self.selection = selection
+      self.snapshot = snapshot
+      self.globals = globals
+    }
+  }
+
   public static let formatVersion = 1
 
   /// A reader refuses a version it does not know.
@@ -99,6 +124,8 @@ public struct ManifestHeader: Sendable, Hashable, Codable {
   public var parts: [PackID]
   /// Where the server's configuration files were, absolute: `config_file`, `hba_file`, `ident_file`.
   public var configurationFiles: [String: String]
+  /// Of a logical backup.
+  public var dump: Dump?
 
   public init(
     id: BackupID, cluster: ClusterID, systemIdentifier: SystemIdentifier, kind: BackupKind, job: JobID?, run: RunID?,
@@ -136,10 +163,13 @@ public struct ManifestHeader: Sendable, Hashable, Codable {
 
   /// The backup as lists show it.
   public func backup(stores: [StoreID], missingStores: [StoreID]) -> Backup {
-    Backup(
+    var backup = Backup(
       id: id, cluster: cluster, kind: kind, job: job, started: started, finished: finished, startLSN: startLSN,
       stopLSN: stopLSN, timeline: timeline, systemIdentifier: systemIdentifier, sequence: sequence,
       totalBytes: totalBytes, newBytes: newBytes, storedBytes: storedBytes, parent: parent, stores: stores,
       missingStores: missingStores)
+    backup.database = dump?.database
+    backup.snapshot = dump?.snapshot
+    return backup
   }
 }

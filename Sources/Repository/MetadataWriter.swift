@@ -24,6 +24,16 @@ final class MetadataWriter {
   func append(_ map: PageMap) throws -> PageMapReference {
     var encoded = ByteWriter()
     map.encode(into: &encoded)
+    return try append(encoded)
+  }
+
+  func append(_ map: PieceMap) throws -> PageMapReference {
+    var encoded = ByteWriter()
+    map.encode(into: &encoded)
+    return try append(encoded)
+  }
+
+  private func append(_ encoded: ByteWriter) throws -> PageMapReference {
     // As if nothing compressed: then it fits for certain.
     let worst = encoded.bytes.count + pending.bytes.count + (encoded.bytes.count / SealedFormat.maximumFrame + 2) * 1024
     if let (_, builder) = open, builder.size + worst > SealedFormat.maximumObject { try finish() }

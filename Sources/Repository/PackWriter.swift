@@ -19,9 +19,10 @@ final class PackWriter: @unchecked Sendable {
     self.sender = sender
   }
 
-  /// Seals one compressed frame of pages into the open pack. Waits where the stores are behind.
+  /// Seals one compressed frame into the open pack. Waits where the stores are behind.
   func append(
-    compressed: UnsafeRawBufferPointer, plainLength: Int, fingerprints: UnsafeBufferPointer<Fingerprint>
+    compressed: UnsafeRawBufferPointer, plainLength: Int, role: FrameRole = .pages,
+    fingerprints: UnsafeBufferPointer<Fingerprint> = UnsafeBufferPointer(start: nil, count: 0)
   ) throws -> (PackID, FrameLocation) {
     try lock.withLock { _ in
       if let (_, builder) = open,
@@ -36,7 +37,7 @@ final class PackWriter: @unchecked Sendable {
       }
       let (id, builder) = open!
       let location = try builder.append(
-        compressed: compressed, plainLength: plainLength, role: .pages, fingerprints: fingerprints)
+        compressed: compressed, plainLength: plainLength, role: role, fingerprints: fingerprints)
       return (id, location)
     }
   }

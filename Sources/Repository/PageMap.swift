@@ -73,13 +73,7 @@ public struct PageMap: Sendable, Hashable {
     writer.append(UInt32(frames.count))
     writer.append(UInt32(runs.count))
     for pack in packs { writer.append(bigEndian: pack) }
-    for frame in frames {
-      writer.append(frame.pack)
-      writer.append(frame.location.number)
-      writer.append(frame.location.offset)
-      writer.append(frame.location.sealedLength)
-      writer.append(frame.location.plainLength)
-    }
+    for frame in frames { frame.encode(into: &writer) }
     for run in runs {
       writer.append(run.firstPage)
       writer.append(run.count)
@@ -96,13 +90,7 @@ public struct PageMap: Sendable, Hashable {
       throw ByteReader.Malformed(what: "it ends within a page map")
     }
     for _ in 0..<packCount { packs.append(try reader.id("a page map")) }
-    for _ in 0..<frameCount {
-      let pack: UInt32 = try reader.integer("a page map")
-      let location = FrameLocation(
-        number: try reader.integer("a page map"), offset: try reader.integer("a page map"),
-        sealedLength: try reader.integer("a page map"), plainLength: try reader.integer("a page map"))
-      frames.append(Frame(pack: pack, location: location))
-    }
+    for _ in 0..<frameCount { frames.append(try Frame(decoding: &reader, "a page map")) }
     for _ in 0..<runCount {
       runs.append(
         Run(

@@ -13,6 +13,8 @@ public enum RepositoryError: OperatorError {
   /// Sealed with a data key that this repository's envelopes do not give.
   case keyMissing(ObjectName, in: StoreID, KeyID)
   case backupMissing(BackupID, of: ClusterID?)
+  /// A physical backup where a dump was asked for.
+  case notLogical(BackupID)
   case clusterMissing(ClusterID)
   /// No store has the bytes.
   case unavailable(ObjectName, [StoreID: ErrorReport])
@@ -33,6 +35,7 @@ public enum RepositoryError: OperatorError {
     case .formatUnknown(let name, let store, _, _): "cannot read \"\(name)\" in store \"\(store)\""
     case .damaged(let name, let store, _): "cannot use \"\(name)\" in store \"\(store)\": it is damaged"
     case .keyMissing(let name, let store, _): "cannot open \"\(name)\" in store \"\(store)\""
+    case .notLogical(let id): "cannot read a dump from backup \"\(id)\""
     case .backupMissing(let id, _): "could not find backup \"\(id)\""
     case .clusterMissing(let cluster): "could not find a backup of cluster \"\(cluster)\""
     case .unavailable(let name, _): "could not read \"\(name)\" from any store"
@@ -58,6 +61,7 @@ public enum RepositoryError: OperatorError {
     case .damaged(_, _, let reason): reason
     case .keyMissing(_, _, let key):
       "It is sealed with data key \(key), which is not among the keys of this repository."
+    case .notLogical: "It is a physical backup: the files of a whole cluster."
     case .backupMissing(_, let cluster):
       cluster.map { "The repository holds no such backup of cluster \"\($0)\"." }
     case .clusterMissing: "No store holds a manifest of one."
@@ -80,6 +84,7 @@ public enum RepositoryError: OperatorError {
     case .formatUnknown: "Use a newer version of this program."
     case .damaged: "Run \"backupctl verify\" to learn what else is affected; restore from another backup or store."
     case .keyMissing: "Check that the store holds every object below \"keys/\"."
+    case .notLogical: "Run \"backupctl backups --kind logical\" to see the dumps there are."
     case .backupMissing, .clusterMissing: "Run \"backupctl backups\" to see what there is."
     case .unavailable(_, let causes):
       causes.sorted { $0.key < $1.key }.lazy.compactMap(\.value.hint).first

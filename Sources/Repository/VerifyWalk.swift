@@ -8,11 +8,11 @@ import Synchronization
 final class VerifyWalk: Sendable {
   private let repository: Repository
   private let store: RepositoryStore
-  private let lineage: Lineage
+  let lineage: Lineage
   private let backup: BackupID
   private let depth: VerifyDepth
   private let workers: Int
-  private let cancellation: Cancellation
+  let cancellation: Cancellation
   /// Bytes read in the stores before, for progress.
   private let done: Int64
   private let observe: @Sendable (RunProgress) -> Void
@@ -41,15 +41,16 @@ final class VerifyWalk: Sendable {
       let reader = try BackupReader(repository, lineage, backup)
       switch depth {
       case .presence: try checkPresence(reader)
+      case .full where reader.header.kind == .logical: try readDump(reader)
       case .full: try readAll(total: Int64(reader.header.totalBytes.value))
       }
-      try checkWAL(reader.header)
+      if reader.header.kind == .physical { try checkWAL(reader.header) }
     }
     return (files.load(ordering: .relaxed), findings.withLock { $0 })
   }
 
   /// Runs code that uses an object; what it throws is a finding, unless it says nothing about the object.
-  private func looking(at object: String, _ body: () throws -> Void) throws {
+  func looking(at object: String, _ body: () throws -> Void) throws {
     do {
       try body()
     } catch let error {
@@ -72,10 +73,10 @@ final class VerifyWalk: Sendable {
       files.add(1, ordering: .relaxed)
       if let reference = file.pageMap { metadata.insert(reference.metadataPack) }
       try looking(at: lineage.manifest(backup).text) {
-        let map = try reader.pageMap(of: file)
-        for frame in map.frames {
+        let (packs, frames) = try placesOfFrames(file, reader)
+        for frame in frames {
           let end = UInt64(frame.location.offset) + UInt64(frame.location.sealedLength)
-          ends[map.packs[Int(frame.pack)], default: 0] = max(ends[map.packs[Int(frame.pack)]] ?? 0, end)
+          ends[packs[Int(frame.pack)], default: 0] = max(ends[packs[Int(frame.pack)]] ?? 0, end)
         }
       }
     }
@@ -98,6 +99,27 @@ final class VerifyWalk: Sendable {
       }
     }
     findings.withLock { $0.objects += 1 + ends.count + metadata.count }
+  }
+
+  private func placesOfFrames(
+    _ file: ManifestFile, _ reader: BackupReader
+  ) throws -> (packs: [PackID], frames: [PageMap.Frame]) {
+    if file.kind == .streamPart {
+      let map = try reader.pieceMap(of: file)
+      return (map.packs, map.frames)
+    }
+    let map = try reader.pageMap(of: file)
+    return (map.packs, map.frames)
+  }
+
+  func count(file: ManifestFile) { files.add(1, ordering: .relaxed) }
+  func count(objects: Int) { findings.withLock { $0.objects += objects } }
+  func progress(_ read: Int64, total: Int64) {
+    let bytes = findings.withLock { findings in
+      findings.bytes += read
+      return done + findings.bytes
+    }
+    observe(RunProgress(phase: "verify", doneBytes: ByteCount(bytes), totalBytes: ByteCount(max(total, bytes))))
   }
 
   // MARK: Full

@@ -9,6 +9,7 @@ extension Configuration {
     for job in jobs where job.cluster == cluster {
       switch job.kind {
       case .physical(let settings): rules.policies.updateValue(settings.keep, forKey: job.id)
+      case .logical(let settings): rules.policies.updateValue(settings.keep, forKey: job.id)
       case .wal(let settings): rules.recoveryWindow = settings.recoveryWindow
       case .copy, .drill: break
       }

@@ -3,7 +3,7 @@ import BackupModel
 
 struct ReloadCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "reload", abstract: "Have the daemon read its configuration again and say what changed.",
+    commandName: "reload", abstract: "Have the daemon read its configuration again; say what changed.",
     example: "backupctl reload")
 
   @OptionGroup var shared: SharedOptions

@@ -1,6 +1,11 @@
 import ArgumentParser
 import BackupModel
+import LogicalBackup
 import Repository
+
+#if canImport(Glibc)
+  import Glibc
+#endif
 
 struct ShowCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
@@ -32,7 +37,48 @@ struct ShowCommand: ParsableCommand {
     }
     let missing = repository.stores.map(\.id).filter { !stores.contains($0) }
     let summary = header.backup(stores: stores, missingStores: missing)
-    shared.show(header.document(summary)) { Self.text(header, summary) }
+    guard let dump = header.dump else {
+      return shared.show(header.document(summary, contents: nil)) { Self.text(header, summary) }
+    }
+    let contents = Self.contents(reader)
+    shared.show(header.document(summary, contents: contents)) {
+      Self.text(header, dump, summary) + "\n" + (contents ?? []).map { "  " + $0 }.joined(separator: "\n")
+    }
+  }
+
+  /// Nil where nobody here can tell, which is said.
+  private static func contents(_ reader: BackupReader) -> [String]? {
+    // pg_restore reads no further than the table of contents.
+    signal(SIGPIPE, SIG_IGN)
+    do { return try DumpLoading(reader, cancellation: Interruption.cancellation()).contents() } catch {
+      let report = ErrorReport(error)
+      ErrorOutput.warn("what is in the dump cannot be listed: \(report.summary)", hint: report.hint)
+      return nil
+    }
+  }
+
+  private static func text(_ header: ManifestHeader, _ dump: ManifestHeader.Dump, _ backup: Backup) -> String {
+    let time = LocalTime()
+    let selection = dump.selection.isEmpty ? "everything" : dump.selection.joined(separator: " ")
+    var rows = [
+      ("backup", "\(backup.id)"),
+      ("cluster", "\(backup.cluster), system identifier \(backup.systemIdentifier)"),
+      ("kind", "\(backup.kind.rawValue), number \(backup.sequence) of its lineage"),
+      ("job", [header.job?.rawValue, header.run.map { "run \($0)" }].compactMap { $0 }.joined(separator: ", ")),
+      ("parent", backup.parent?.description ?? "none"),
+      ("database", "\(dump.database): \(selection)" + (dump.globals ? ", and the cluster's globals" : "")),
+      ("snapshot", "\(time.full(dump.snapshot)), LSN \(backup.startLSN), timeline \(backup.timeline)"),
+      ("finished", "\(time.full(backup.finished)), after \(DurationText.format(backup.finished - backup.started))"),
+      ("server", version(header.serverVersion)),
+      ("program", dump.program),
+      ("dump", "\(backup.totalBytes) in \(dump.pieces) pieces, \(dump.piecesNew) of them new"),
+      ("new", "\(backup.newBytes), \(backup.storedBytes) stored"),
+      (
+        "stores", (backup.stores.map(\.rawValue) + backup.missingStores.map { "\($0) MISSING" }).joined(separator: ", ")
+      ),
+    ]
+    rows += header.warnings.map { ("WARNING", $0) }
+    return table(rows)
   }
 
   private static func text(_ header: ManifestHeader, _ backup: Backup) -> String {
@@ -61,6 +107,10 @@ struct ShowCommand: ParsableCommand {
     rows += header.configurationFiles.sorted { $0.key < $1.key }.map { ("settings", "\($0.key) was \($0.value)") }
     rows += header.warnings.map { ("WARNING", $0) }
     rows += header.damagedPages.map { ("DAMAGED", "block \($0.block) of \"\($0.path)\"") }
+    return table(rows)
+  }
+
+  private static func table(_ rows: [(String, String)]) -> String {
     let width = rows.map(\.0.count).max() ?? 0
     return rows.filter { !$0.1.isEmpty }.map { $0.0.padded(to: width).styled(.strong) + "  " + $0.1 }
       .joined(separator: "\n")

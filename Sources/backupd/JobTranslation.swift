@@ -1,6 +1,7 @@
 import BackupModel
 import DaemonConfiguration
 import Jobs
+import LogicalBackup
 import Recovery
 import RepositoryAccess
 import Scheduling
@@ -24,6 +25,8 @@ enum JobTranslation {
         let body = CopyJob(cluster: job.cluster, to: settings.store)
         // No backup waits for a copy.
         jobs.append(scheduled(job, settings.runs, body, group: .validation))
+      case .logical(let settings):
+        jobs.append(scheduled(job, settings.runs, logical(settings, cluster, configuration.daemon, connection)))
       case .wal(let settings):
         wal.append(
           WALJob(
@@ -61,6 +64,24 @@ enum JobTranslation {
       },
       deadline: runs.deadline, retries: runs.retries, overlap: runs.overlap == .queue ? .queue : .skip, rank: runs.rank,
       body: body)
+  }
+
+  private static func logical(
+    _ settings: LogicalSettings, _ cluster: ClusterSettings, _ daemon: DaemonSettings, _ connection: Secret
+  ) -> LogicalJob {
+    let content: DumpOptions.Content =
+      switch settings.content {
+      case .all: .all
+      case .data: .data
+      case .schema: .schema
+      }
+    return LogicalJob(
+      cluster: cluster.id, connection: connection,
+      dump: DumpOptions(
+        database: settings.database, tables: settings.tables, excludedTables: settings.excludedTables,
+        schemas: settings.schemas, content: content, inserts: settings.inserts,
+        serializableDeferrable: settings.serializableDeferrable, lockTimeout: settings.lockTimeout),
+      workers: daemon.workers, compressionLevel: settings.compression, full: settings.full, programs: cluster.programs)
   }
 
   private static func physical(

@@ -50,7 +50,7 @@ actor Recoverability {
       let (backups, damaged) = try catalog.list(lineage)
       let wal = try WALCatalog(repository, lineage)
       answer.systemIdentifier = lineage.systemIdentifier
-      answer.lastBackup = backups.last { $0.deleted == nil } ?? answer.lastBackup
+      answer.lastBackup = backups.last { $0.deleted == nil && $0.kind == .physical } ?? answer.lastBackup
       answer.windows += try catalog.recoverableSpans(backups, wal).map(RecoveryWindow.init)
       for index in answer.stores.indices where wal.failures[answer.stores[index].store] == nil {
         answer.stores[index].windows += try catalog.recoverableSpans(backups, wal, in: answer.stores[index].store)

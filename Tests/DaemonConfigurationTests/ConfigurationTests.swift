@@ -268,15 +268,21 @@ enum Sample {
       ),
       (
         Sample.text(jobs: "  j: {cluster: oauth}\n"),
-        ["f:8:6: jobs.j: the key \"kind\" is missing; write kind: physical, kind: wal, kind: copy or kind: drill"]
+        [
+          "f:8:6: jobs.j: the key \"kind\" is missing; write kind: physical, kind: logical, kind: wal, kind: copy or kind: drill"
+        ]
       ),
       (
-        Sample.text(jobs: "  j: {kind: logical, cluster: oauth, tables: [a]}\n"),
-        ["f:8:13: jobs.j.kind: \"logical\" is not supported by this version; use physical or wal or copy or drill"]
+        Sample.text(jobs: "  j: {kind: check, cluster: oauth}\n"),
+        [
+          "f:8:13: jobs.j.kind: \"check\" is not supported by this version; use physical or logical or wal or copy or drill"
+        ]
       ),
       (
         Sample.text(jobs: "  j: {kind: phyiscal, cluster: oauth}\n"),
-        ["f:8:13: jobs.j.kind: \"phyiscal\" is not one of physical, wal, copy, drill; did you mean \"physical\"?"]
+        [
+          "f:8:13: jobs.j.kind: \"phyiscal\" is not one of physical, logical, wal, copy, drill; did you mean \"physical\"?"
+        ]
       ),
       (Sample.job("shedule: \"@daily\""), ["f:8:39: jobs.j.shedule: unknown key; did you mean \"schedule\"?"]),
       (
@@ -331,11 +337,45 @@ enum Sample {
         ]
       ),
       (
+        Sample.text(jobs: "  j: {kind: logical, cluster: oauth, data-only: true, schema-only: true}\n"),
+        ["f:8:68: jobs.j.schema-only: \"data-only\" and \"schema-only\" together leave nothing"]
+      ),
+      (
+        Sample.text(jobs: "  j: {kind: logical, cluster: oauth, tables: []}\n"),
+        ["f:8:46: jobs.j.tables: must not be empty; leave the key out"]
+      ),
+      (
+        Sample.text(jobs: "  j: {kind: logical, cluster: oauth, checkpoint: fast}\n"),
+        ["f:8:38: jobs.j.checkpoint: does not apply to jobs of kind logical"]
+      ),
+      (Sample.job("tables: [a]"), ["f:8:39: jobs.j.tables: does not apply to jobs of kind physical"]),
+      (
         Sample.text(jobs: "  a: {kind: wal, cluster: oauth}\n  b: {kind: wal, cluster: oauth}\n"),
         ["f:9:6: jobs.b: job \"a\" streams the WAL of cluster \"oauth\" already"]
       ),
     ])
   func badJobs(text: String, expected: [String]) { #expect(Sample.problems(text) == expected) }
+
+  @Test("has the dumps of a team: all tables every six hours, the critical ones every five minutes") func dumps() throws
+  {
+    let text = Sample.text(
+      jobs: """
+          logical:  {kind: logical, cluster: oauth, schedule: "0 */6 * * *", keep: 7d}
+          critical: {kind: logical, cluster: oauth, schedule: "*/5 * * * *", keep: 24h, inserts: true, data-only: true,
+                     tables: [oauth_tokens, user_sessions, auth_audit_log], exclude-tables: old, lock-timeout: 30s}
+
+        """)
+    let configuration = try Configuration.parse(text, path: "f")
+    guard case .logical(let all) = configuration.jobs[0].kind, case .logical(let some) = configuration.jobs[1].kind
+    else {
+      Issue.record("no logical jobs")
+      return
+    }
+    #expect(all.tables.isEmpty && all.content == .all && !all.inserts && all.database == nil)
+    #expect(some.tables == ["oauth_tokens", "user_sessions", "auth_audit_log"] && some.excludedTables == ["old"])
+    #expect(some.content == .data && some.inserts && some.lockTimeout == .seconds(30))
+    #expect(configuration.jobs[1].schedule?.text == "*/5 * * * *")
+  }
 
   @Test(
     "never holds a password",

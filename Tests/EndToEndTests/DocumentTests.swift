@@ -103,7 +103,7 @@ import Testing
   private static let backup: Set = [
     "id", "cluster", "kind", "job", "started", "finished", "startLSN", "stopLSN", "timeline", "systemIdentifier",
     "sequence", "totalBytes", "newBytes", "storedBytes", "parent", "stores", "missingStores",
-    "deleted",
+    "deleted", "database", "snapshot",
   ]
   private static let run: Set = [
     "run", "job", "kind", "cluster", "trigger", "due", "started", "finished", "outcome", "progress", "phases",

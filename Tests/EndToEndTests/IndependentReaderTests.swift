@@ -57,6 +57,23 @@ import Testing
     }
   }
 
+  @Test("writes a dump as pg_dump wrote it") func readsDump() throws {
+    try PostgresServer.run { server in
+      try LogicalJobTests.seed(server)
+      try LogicalJobTests.withSite(server) { site in
+        try site.succeed("run", "logical")
+        try server.psql("UPDATE users SET name = 'changed' WHERE id % 500 = 0", database: "app")
+        let backup = try #require(try site.json("run", "logical")["backup"].text)
+        let reader = try Reader(site)
+        #expect(try reader.succeed("verify").contains("backup \(backup): all files whole"))
+        let (theirs, ours) = (site.directory + "/theirs.dump", site.directory + "/ours.dump")
+        try reader.succeed("dump", backup, "custom", theirs)
+        try site.succeed("dump", backup, "--output", ours)
+        #expect(try Program.run("/usr/bin/cmp", [theirs, ours], as: .postgres).succeeded)
+      }
+    }
+  }
+
   @Test("refuses a pack with a changed byte and a key file that is another one")
   func refusesDamage() throws {
     try PostgresServer.run { server in

@@ -292,7 +292,7 @@ class Repository:
 # --- Chapters 7 and 8: manifests and page maps -------------------------------------------------------------------
 
 Entry = collections.namedtuple("Entry", "path kind mode modified size crc target map")
-FILE, DIRECTORY, LINK, CONFIGURATION = 1, 2, 3, 4
+FILE, DIRECTORY, LINK, CONFIGURATION, PART = 1, 2, 3, 4, 5
 
 
 class Backup:
@@ -333,6 +333,8 @@ class Backup:
                         raise Refused(f"{part.name}: malformed entry") from error
                     need(previous < raw, part.name, "entries out of order")
                     previous = raw
+                    logical = self.header["kind"] == "logical"
+                    need((entry.kind == PART) == logical, part.name, "entry of another kind of backup")
                     yield entry
 
     @staticmethod
@@ -348,7 +350,7 @@ class Backup:
         target = take(f"{take('H')}s")
         length = take("I")
         where = take("16sII") + (length,) if length else None
-        need(kind in (FILE, DIRECTORY, LINK, CONFIGURATION), name, "entry of unknown kind")
+        need(kind in (FILE, DIRECTORY, LINK, CONFIGURATION, PART), name, "entry of unknown kind")
         parts = raw.split(b"/")
         need(raw.startswith(b"/") == (kind == CONFIGURATION), name, "absolute path")
         parts = parts[1:] if kind == CONFIGURATION else parts
@@ -356,10 +358,7 @@ class Backup:
         need(size < 1 << 45 and (where is not None) == (size > 0), name, "size and page map do not fit")
         return Entry(raw.decode(), kind, mode, modified, size, crc, target.decode(), where), raw, position
 
-    def runs(self, entry):
-        """(pack, frame, first slot, number of pages) in the order of pages."""
-        if entry.map is None:
-            return
+    def map_bytes(self, entry):
         id, number, offset, length = entry.map
         pack = self.metadata_pack(id.hex())
         data = b""
@@ -370,6 +369,17 @@ class Backup:
             piece = self.plain[1][offset : offset + length - len(data)]
             need(piece, pack.name, "page map beyond its frame")
             data, number, offset = data + piece, number + 1, 0
+        return pack, data
+
+    def runs(self, entry):
+        """(pack, frame, first byte, number of bytes) in the order of the entry's bytes; the last may be longer than it."""
+        if entry.map is None:
+            return
+        pack, data = self.map_bytes(entry)
+        if entry.kind == PART:
+            yield from self.piece_runs(entry, pack, data)
+            return
+        length = len(data)
         packs, frames, runs = struct.unpack_from("<III", data)
         need(length == 12 + 16 * packs + 20 * frames + 16 * runs, pack.name, "length of a page map")
         ids = [data[12 + 16 * i : 28 + 16 * i].hex() for i in range(packs)]
@@ -382,9 +392,27 @@ class Backup:
             need(first == expected and count > 0 and frame < frames, pack.name, f"page map of {entry.path}")
             index, number, offset, sealed, plain = places[frame]
             need(index < packs and (slot + count) * SLOT <= plain <= FRAME, pack.name, f"page map of {entry.path}")
-            yield ids[index], Frame(number, offset, sealed, plain, PAGES, ()), slot, count
+            yield ids[index], Frame(number, offset, sealed, plain, PAGES, ()), slot * SLOT, count * SLOT
             expected += count
         need(expected == (entry.size + SLOT - 1) // SLOT, pack.name, f"page map of {entry.path} is not complete")
+
+    @staticmethod
+    def piece_runs(entry, pack, data):
+        packs, frames, runs = struct.unpack_from("<III", data)
+        base = 12 + 16 * packs + 20 * frames
+        need(base + 3 * runs <= len(data), pack.name, "length of a piece map")
+        ids = [data[12 + 16 * i : 28 + 16 * i].hex() for i in range(packs)]
+        places = [struct.unpack_from("<IIIII", data, 12 + 16 * packs + 20 * i) for i in range(frames)]
+        numbers = Numbers(data[base:], pack.name)
+        frame = total = 0
+        for _ in range(runs):
+            frame, first, count = frame + numbers.zigzag(), numbers.varint(), numbers.varint()
+            need(0 <= frame < frames and count > 0, pack.name, f"piece map of {entry.path}")
+            index, number, offset, sealed, plain = places[frame]
+            need(index < packs and first + count <= plain <= FRAME, pack.name, f"piece map of {entry.path}")
+            yield ids[index], Frame(number, offset, sealed, plain, STREAM, ()), first, count
+            total += count
+        need(total == entry.size, pack.name, f"piece map of {entry.path} is not complete")
 
 
 class Content:
@@ -405,8 +433,8 @@ class Content:
 
     def pieces(self, entry):
         left = entry.size
-        for id, frame, slot, count in self.backup.runs(entry):
-            piece = self.frame(id, frame)[slot * SLOT : (slot + count) * SLOT][:left]
+        for id, frame, first, count in self.backup.runs(entry):
+            piece = self.frame(id, frame)[first : first + count][:left]
             left -= len(piece)
             yield piece
         need(left == 0, entry.path, "too short")
@@ -417,6 +445,20 @@ class Content:
             crc = crc32c(crc, piece)
             write(piece)
         need(crc == entry.crc, f"{self.backup.id}: {entry.path}", f"CRC-32C {crc:08x}, not {entry.crc:08x}")
+
+
+def dump(backup, stream, path):
+    """A stream of a logical backup as one file."""
+    need(backup.header["kind"] == "logical", backup.id, "no logical backup")
+    content, parts = Content(backup), 0
+    with open(path, "xb") as file:
+        for entry in backup.entries():
+            if entry.path.startswith(stream + "/"):
+                need(entry.path == f"{stream}/{parts:08}", backup.id, "parts out of order")
+                content.copy(entry, file.write)
+                parts += 1
+    need(parts > 0, backup.id, f"no stream {stream}")
+    return parts
 
 
 def restore(backup, directory):
@@ -621,7 +663,10 @@ def verify_packs(repository, lineage):
         need(pack.size <= 32 << 20, pack.name, "larger than 32 MiB")
         for frame in pack.frames:
             data = pack.frame(frame)
-            need(frame.role == PAGES, pack.name, "role of a frame")
+            need(frame.role in (PAGES, STREAM), pack.name, "role of a frame")
+            if frame.role == STREAM:
+                frames += 1
+                continue
             # Each fingerprint of the first and last frame, one of every other: AES in Python's hands is slow.
             whole = frame.number in (0, len(pack.frames) - 1)
             for slot in range(len(frame.fingerprints) if whole else 1):
@@ -767,6 +812,10 @@ def main():
     command = commands.add_parser("restore")
     command.add_argument("backup")
     command.add_argument("directory")
+    command = commands.add_parser("dump")
+    command.add_argument("backup")
+    command.add_argument("stream")
+    command.add_argument("file")
     command = commands.add_parser("wal")
     command.add_argument("cluster")
     command.add_argument("segment")
@@ -777,9 +826,12 @@ def main():
         command_list(repository)
     elif options.command == "verify":
         command_verify(repository)
-    elif options.command == "restore":
+    elif options.command in ("restore", "dump"):
         backup = next((b for b in repository.backups() if b.id == options.backup), None)
         need(backup, options.backup, "no such backup")
+        if options.command == "dump":
+            print(f"{dump(backup, options.stream, options.file)} parts written, each one's CRC-32C fits")
+            return
         print(f"{restore(backup, options.directory)} entries restored, each file's CRC-32C fits")
     else:
         lineage = next(name for name in repository.lineages() if name.split("/")[1] == options.cluster)

@@ -3,6 +3,7 @@ public import BlockingWork
 internal import DatabaseChecks
 internal import Postgres
 public import Repository
+internal import ServerPrograms
 
 #if canImport(Glibc)
   import Glibc

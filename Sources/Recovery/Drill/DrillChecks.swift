@@ -3,6 +3,7 @@ internal import BlockingWork
 internal import DatabaseChecks
 internal import DurableFiles
 internal import Postgres
+internal import ServerPrograms
 
 #if canImport(Glibc)
   import Glibc

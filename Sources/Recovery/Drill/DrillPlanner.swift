@@ -34,8 +34,10 @@ struct DrillPlanner {
   func plan(
     _ scratch: borrowing ScratchDirectory, _ cancellation: Cancellation, _ warn: (String) -> Void
   ) throws -> Plan {
-    let backup = try pick(warn)
-    let known = try waitForWAL(behind: backup, cancellation)
+    let (backup, known) = try repository.readingWhatIsListed {
+      let backup = try pick(warn)
+      return (backup, try waitForWAL(behind: backup, cancellation))
+    }
     var restore = RestoreOptions(cluster: options.cluster, directory: scratch.dataDirectory, fetch: options.fetch)
     restore.backup = backup.id
     restore.workers = options.workers

@@ -178,7 +178,8 @@ struct StoreRules {
 
   /// Those that stay in the store, which is never left without the newest.
   func kept(of backups: [Backup], now: Timestamp) -> [Backup] {
-    let verdicts = rules.verdicts(on: backups, restorable: backups.last?.id, now: now)
+    let newest = backups.last { $0.kind == .physical } ?? backups.last
+    let verdicts = rules.verdicts(on: backups, restorable: newest?.id, now: now)
     return backups.filter { verdicts[$0.id]?.keeps ?? true }
   }
 }

@@ -53,15 +53,23 @@ extension BackupCatalog {
   private func refuseLast(_ id: BackupID, _ lineage: Lineage, _ deletions: Deletions) throws {
     let wal = try WALCatalog(repository, lineage)
     for store in repository.stores where try store.objects.size(of: lineage.manifest(id)) != nil {
-      let others = try store.objects.list(below: lineage.backupsPrefix).objects
-        .compactMap { try? BackupID($0.name.lastComponent) }
-        .filter { $0 != id && deletions.tombstone(of: $0) == nil }.sorted()
+      let others = try headers(lineage, in: store).filter { $0.id != id && deletions.tombstone(of: $0.id) == nil }
+      // A dump is no substitute for a physical backup; a physical backup is one for any dump.
+      let isPhysical = (try? readHeader(of: id, lineage))?.kind != .logical
       let restorability = try Restorability(repository, lineage, in: store, wal: wal)
       // One that cannot be restored itself is no loss.
-      if try restorability.newest(of: others) == nil, try restorability.obstacle(id) == nil {
+      let substitutes = isPhysical ? others.filter { $0.kind == .physical } : others
+      if try restorability.newest(of: substitutes) == nil, try restorability.obstacle(id) == nil {
         throw RetentionError.lastRestorable(id, lineage.cluster)
       }
     }
+  }
+
+  /// Those that can be read, in the order of their ids: one that cannot is no substitute.
+  private func headers(_ lineage: Lineage, in store: RepositoryStore) throws -> [ManifestHeader] {
+    try store.objects.list(below: lineage.backupsPrefix).objects
+      .compactMap { try? BackupID($0.name.lastComponent) }.sorted()
+      .compactMap { try? readHeader(of: $0, lineage) }
   }
 
   private func requireWhole(_ id: BackupID, _ lineage: Lineage) throws {

@@ -44,9 +44,11 @@ struct Restorability {
     return nil
   }
 
-  /// The newest of some backups that could be restored.
+  /// The newest of some backups that could be restored. A dump does not bring back a cluster: where there are physical
+  /// backups only these count.
   /// - Parameter backups: By sequence number.
-  func newest(of backups: [BackupID]) throws -> BackupID? {
-    try backups.reversed().first { try obstacle($0) == nil }
+  func newest(of backups: [ManifestHeader]) throws -> BackupID? {
+    let physical = backups.filter { $0.kind == .physical }
+    return try (physical.isEmpty ? backups : physical).reversed().first { try obstacle($0.id) == nil }?.id
   }
 }

@@ -23,7 +23,7 @@ final class StorePrune {
     report = PruneReport(run.lineage, store.id)
     remaining = try StoreReferences(run.repository, run.lineage, in: store, cancellation: run.cancellation).headers
     let live = remaining.filter { run.deletions.tombstone(of: $0.id) == nil }
-    restorable = try Restorability(run.repository, run.lineage, in: store, wal: run.wal).newest(of: live.map(\.id))
+    restorable = try Restorability(run.repository, run.lineage, in: store, wal: run.wal).newest(of: live)
     verdicts = run.pruner.options.rules.verdicts(
       on: live.map { $0.backup(stores: [store.id], missingStores: []) }, claims: run.claims.jobs,
       restorable: restorable,
@@ -167,7 +167,8 @@ final class StorePrune {
   // MARK: What runs and verifications left
 
   func removeCheckpoints() throws {
-    let newest = remaining.last?.id
+    // A dump does not go on from where an interrupted run was.
+    let newest = remaining.last { $0.kind == .physical }?.id
     var old: [ObjectName] = []
     var bytes: Int64 = 0
     var kept = 0

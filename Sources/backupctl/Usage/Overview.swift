@@ -11,14 +11,17 @@ enum Overview {
   static let groups = [
     Group(
       title: "What is recoverable",
-      commands: [StatusCommand.self, BackupsCommand.self, WALCommand.self, ShowCommand.self, VerifyCommand.self]),
+      commands: [
+        StatusCommand.self, BackupsCommand.self, WALCommand.self, ShowCommand.self, VerifyCommand.self,
+        DrillCommand.self,
+      ]),
     Group(
       title: "Take and look",
       commands: [
         RunCommand.self, RunsCommand.self, JobsCommand.self, CancelCommand.self, DeleteCommand.self,
         UndeleteCommand.self, PruneCommand.self,
       ]),
-    Group(title: "Restore", commands: [RestoreCommand.self, DrillCommand.self]),
+    Group(title: "Restore", commands: [RestoreCommand.self, DumpCommand.self, RestoreDumpCommand.self]),
     Group(
       title: "Configure",
       commands: [
@@ -34,10 +37,10 @@ enum Overview {
     for group in groups {
       lines.append(group.title.styled(.strong))
       for command in group.commands.prefix(described) {
-        lines.append("  " + name(command).padded(to: 12) + command.configuration.abstract)
+        lines.append("  " + name(command).padded(to: 14) + command.configuration.abstract)
       }
       let others = group.commands.dropFirst(described).map(name)
-      if !others.isEmpty { lines.append("  also        " + others.joined(separator: ", ")) }
+      if !others.isEmpty { lines.append("  also          " + others.joined(separator: ", ")) }
     }
     lines += ["", "\"backupctl COMMAND --help\" shows an example; \"man backupctl\" has everything."]
     return lines.joined(separator: "\n")

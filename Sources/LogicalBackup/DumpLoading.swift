@@ -1,0 +1,151 @@
+public import BackupModel
+public import BlockingWork
+internal import DurableFiles
+internal import Postgres
+public import Repository
+internal import ServerPrograms
+
+#if canImport(Glibc)
+  import Glibc
+#endif
+
+/// Hands a dump to `pg_restore`: to load it into a database, or to list what is in it. Blocks.
+public struct DumpLoading {
+  public struct Options: Sendable {
+    /// libpq's, of the server that the database is on, the password with it.
+    public var connection: Secret
+    /// It must exist.
+    public var database: String
+    /// Only these tables; none is everything.
+    public var tables: [String]
+    /// Objects of the dump are dropped from the database first.
+    public var isClean: Bool
+    /// Connections that load at the same time; 1 loads in one transaction.
+    public var jobs: Int
+    /// Where the dump is put meanwhile, where several connections load.
+    public var spoolDirectory: String
+    public var programs: String?
+    public init(connection: Secret, database: String, spoolDirectory: String) {
+      self.connection = connection
+      self.database = database
+      self.spoolDirectory = spoolDirectory
+      tables = []
+      isClean = false
+      jobs = 1
+    }
+  }
+
+  private struct NoMoreWanted: Error {}
+
+  private let reader: DumpReader
+  private let cancellation: Cancellation
+
+  /// - Throws: ``RepositoryError/notLogical(_:)``.
+  public init(_ reader: BackupReader, cancellation: Cancellation) throws {
+    self.reader = try DumpReader(reader)
+    self.cancellation = cancellation
+  }
+
+  private var version: Int { reader.header.serverVersion / 10000 }
+
+  /// Loads the dump. With one connection it is loaded whole or not at all.
+  /// - Returns: What pg_restore said besides.
+  /// - Throws: `ProgramError` with pg_restore's words; ``DumpLoadingError``; what reading the dump does.
+  public func load(_ options: Options, observe: (RunProgress) -> Void) throws -> [String] {
+    let connection = try ProgramConnection(
+      options.connection, database: options.database, applicationName: "backupctl restore-dump")
+    let program = try ServerProgram.find("pg_restore", version: version, in: options.programs)
+    var arguments = ["--no-password", "--dbname=\(connection.words)", "--exit-on-error"]
+    arguments += options.tables.map { "--table=\($0)" }
+    if options.isClean { arguments += ["--clean", "--if-exists"] }
+    guard options.jobs > 1 else {
+      return try feed(program, arguments + ["--single-transaction"], connection.environment, observe)
+    }
+    let path = try spool(into: options.spoolDirectory, observe)
+    defer { unlink(path) }
+    observe(RunProgress(phase: "loading"))
+    let loading = try PipedProgram(
+      program, arguments + ["--jobs=\(options.jobs)", path], environment: connection.environment, .none,
+      cancellation: cancellation)
+    try loading.finish()
+    return loading.words
+  }
+
+  /// The dump's table of contents, a line for each entry, as `pg_restore --list` prints it.
+  public func contents(programs: String? = nil) throws -> [String] {
+    let program = try ServerProgram.find("pg_restore", version: version, in: programs)
+    var path = Array("/tmp/backupctl-list-XXXXXX".utf8CString)
+    let descriptor = mkstemp(&path)
+    let name = path.withUnsafeBufferPointer { String(cString: $0.baseAddress!) }
+    guard descriptor >= 0 else { throw FileError.last("create", name) }
+    close(descriptor)
+    defer { unlink(name) }
+    _ = try feed(program, ["--list", "--file=\(name)"], [:]) { _ in }
+    let text = String(decoding: try DurableFile.read(name, limit: 1 << 30), as: UTF8.self)
+    return text.split(whereSeparator: \.isNewline).map(String.init).filter { !$0.hasPrefix(";") }
+  }
+
+  /// Through the program's standard input; it may close that early.
+  private func feed(
+    _ path: String, _ arguments: [String], _ environment: [String: String], _ observe: (RunProgress) -> Void
+  ) throws -> [String] {
+    let program = try PipedProgram(
+      path, arguments, environment: environment, .input, cancellation: cancellation)
+    do {
+      try read(observe, phase: "loading") { bytes in if try !program.write(bytes) { throw NoMoreWanted() } }
+    } catch is NoMoreWanted {
+      // Its exit status says whether it had all it needs.
+    }
+    try program.finish()
+    return program.words
+  }
+
+  private func read(
+    _ observe: (RunProgress) -> Void, phase: String, _ body: (UnsafeRawBufferPointer) throws -> Void
+  ) throws {
+    var done: Int64 = 0
+    var told: Int64 = 0
+    try reader.read(DumpStream.custom, cancellation: cancellation) { bytes in
+      try body(bytes)
+      done += Int64(bytes.count)
+      guard done - told >= 4 << 20 else { return }
+      told = done
+      observe(RunProgress(phase: phase, doneBytes: ByteCount(done), totalBytes: reader.header.totalBytes))
+    }
+  }
+
+  /// pg_restore reads a file from several places at once, and cannot do that with a pipe.
+  private func spool(into directory: String, _ observe: (RunProgress) -> Void) throws -> String {
+    var facts = statvfs()
+    guard statvfs(directory, &facts) == 0 else { throw FileError.last("ask for the free space of", directory) }
+    let free = ByteCount(Int64(clamping: UInt64(facts.f_bavail) * UInt64(facts.f_frsize)))
+    let needed = reader.header.totalBytes
+    guard free > needed else { throw DumpLoadingError.spaceLacking(directory, needed: needed, free: free) }
+    let path = directory + "/backupctl-\(reader.header.id)-\(getpid())"
+    do {
+      let file = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_EXCL)
+      try read(observe, phase: "reading") { try file.writeAll($0) }
+    } catch {
+      unlink(path)
+      throw error
+    }
+    return path
+  }
+}
+
+public enum DumpLoadingError: OperatorError {
+  case spaceLacking(String, needed: ByteCount, free: ByteCount)
+
+  public var summary: String {
+    switch self {
+    case .spaceLacking(let path, _, _): "cannot put the dump into \"\(path)\": too little space"
+    }
+  }
+  public var detail: String? {
+    switch self {
+    case .spaceLacking(_, let needed, let free):
+      "\(needed) are needed there while several connections load it; \(free) are free."
+    }
+  }
+  public var hint: String? { "Name another directory with \"--spool DIRECTORY\", or load without \"--jobs\"." }
+}

@@ -1,0 +1,76 @@
+internal import CLinux
+internal import DurableFiles
+
+#if canImport(Glibc)
+  public import Glibc
+#endif
+
+/// Starts other programs.
+public enum ProgramStart {
+  /// - Parameters:
+  ///   - command: The program's path, then its arguments.
+  ///   - environment: Put over that of this process; for the child alone.
+  public static func spawn(
+    _ command: [String], _ actions: inout posix_spawn_file_actions_t, environment: [String: String] = [:],
+    flags: Int32 = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+  ) throws -> pid_t {
+    var attributes = posix_spawnattr_t()
+    posix_spawnattr_init(&attributes)
+    defer { posix_spawnattr_destroy(&attributes) }
+    var none = sigset_t()
+    sigemptyset(&none)
+    var all = sigset_t()
+    sigfillset(&all)
+    posix_spawnattr_setsigmask(&attributes, &none)
+    posix_spawnattr_setsigdefault(&attributes, &all)
+    posix_spawnattr_setflags(&attributes, Int16(flags))
+    var pid: pid_t = 0
+    var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
+    arguments.append(nil)
+    defer { for argument in arguments { free(argument) } }
+    var variables = Self.environment(environment)
+    defer { for variable in variables { free(variable) } }
+    let result = posix_spawn(&pid, command[0], &actions, &attributes, arguments, &variables)
+    guard result == 0 else { throw FileError("run", command[0], code: result) }
+    return pid
+  }
+
+  private static func environment(_ more: [String: String]) -> [UnsafeMutablePointer<CChar>?] {
+    var variables: [UnsafeMutablePointer<CChar>?] = []
+    var position = backupd_environment()
+    while let entry = position?.pointee {
+      let name = String(cString: entry).prefix { $0 != "=" }
+      if more[String(name)] == nil { variables.append(strdup(entry)) }
+      position = position?.advanced(by: 1)
+    }
+    for (name, value) in more { variables.append(strdup(name + "=" + value)) }
+    variables.append(nil)
+    return variables
+  }
+
+  /// Two ends that no other child gets: to read from, to write to.
+  static func pipe(for path: String) throws -> [Int32] {
+    var ends: [Int32] = [-1, -1]
+    guard backupd_pipe2(&ends, O_CLOEXEC) == 0 else { throw FileError.last("make a pipe for", path) }
+    return ends
+  }
+
+  /// Runs a program to its end: its standard output.
+  public static func output(of path: String, _ arguments: [String]) throws -> String {
+    let ends = try pipe(for: path)
+    defer { close(ends[0]) }
+    var actions = posix_spawn_file_actions_t()
+    posix_spawn_file_actions_init(&actions)
+    defer { posix_spawn_file_actions_destroy(&actions) }
+    posix_spawn_file_actions_adddup2(&actions, ends[1], 1)
+    defer { close(ends[1]) }
+    let pid = try spawn([path] + arguments, &actions)
+    var status: Int32 = 0
+    while waitpid(pid, &status, 0) < 0, errno == EINTR {}
+    // What a version fits in is less than a pipe holds, so it can be read when the program has ended.
+    var buffer = [UInt8](repeating: 0, count: 4096)
+    _ = fcntl(ends[0], F_SETFL, O_NONBLOCK)
+    let count = read(ends[0], &buffer, buffer.count)
+    return count > 0 ? String(decoding: buffer[..<count], as: UTF8.self) : ""
+  }
+}
