@@ -79,6 +79,11 @@ let package = Package(
     module(
       "WALArchiving",
       ["BackupModel", "BlockingWork", "CLinux", "DurableFiles", "Postgres", "Repository", "Storage"]),
+    module(
+      "HealthCheck",
+      [
+        "BackupModel", "BlockingWork", "DatabaseChecks", "DurableFiles", "LogicalBackup", "Postgres", "Repository",
+      ]),
     module("DatabaseChecks", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres"]),
     module(
       "LogicalBackup", ["BackupModel", "BlockingWork", "DurableFiles", "Postgres", "Repository", "ServerPrograms"]),
@@ -91,7 +96,8 @@ let package = Package(
     module(
       "Jobs",
       [
-        "BackupModel", "BackupPipeline", "BlockingWork", "DurableFiles", "JobState", "LogicalBackup", "Postgres",
+        "BackupModel", "BackupPipeline", "BlockingWork", "DurableFiles", "HealthCheck", "JobState", "LogicalBackup",
+        "Postgres",
         "Recovery", "Repository", "Scheduling", "WALArchiving", logging,
       ]),
 
@@ -113,7 +119,7 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "JobState", "Jobs", "KeyManagement", "LogicalBackup", "Recovery", "Repository",
+        "DurableFiles", "HealthCheck", "JobState", "Jobs", "KeyManagement", "LogicalBackup", "Recovery", "Repository",
         "RepositoryAccess", "Scheduling", "Systemd", argumentParser, logging,
       ],
       swiftSettings: settings),

@@ -27,6 +27,22 @@ public struct CheckResult: Sendable, Hashable, Codable {
 }
 
 extension CheckResult {
+  /// The first of some, for messages.
+  public static func sentences(_ checks: [CheckResult]) -> String {
+    checks.prefix(5).map { check in
+      "\(check.name)\(check.value.map { " is \($0)" } ?? ""): \(check.message ?? "")"
+    }.joined(separator: " ")
+  }
+
+  /// What warnings among some say, a sentence each.
+  public static func warnings(_ checks: [CheckResult]) -> [String] {
+    checks.filter { $0.verdict == .warning }.map { check in
+      let value = check.value.map { " is \($0)" } ?? ""
+      let words = (check.message ?? check.notices.first).map { ": \($0)" } ?? ""
+      return "check \"\(check.name)\"\(value)\(words)"
+    }
+  }
+
   /// Fewer than this may come and go.
   private static let smallest = 10.0
 
@@ -38,7 +54,7 @@ extension CheckResult {
     guard now <= 0 || (last >= Self.smallest && now <= last / 2) else { return self }
     var result = self
     result.verdict = .warning
-    let fall = "The last drill found \(earlier.first { $0.name == name }?.value ?? "")."
+    let fall = "The last run found \(earlier.first { $0.name == name }?.value ?? "")."
     result.message = message.map { "\($0) \(fall)" } ?? fall
     return result
   }

@@ -84,8 +84,8 @@ public struct RunRecord: Sendable, Hashable, Codable {
 }
 
 extension RunRecord {
-  /// Whether there is a backup that was not there before; a drill restores one.
-  public var madeBackup: Bool { backup != nil && drill == nil }
+  /// Whether there is a backup that was not there before; drills and checks restore one, and copies copy one.
+  public var madeBackup: Bool { backup != nil && (kind == "physical" || kind == "logical") }
 }
 
 /// What was asked of one store over the network.

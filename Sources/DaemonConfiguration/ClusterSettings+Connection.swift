@@ -14,8 +14,23 @@ extension ClusterSettings {
   }
 
   private func withPassword(_ text: String, _ credential: (String) throws -> Secret) throws -> Secret {
-    guard let source = password else { return Secret(text) }
-    let password = try source.read(credential: credential).revealText()
+    guard let password else { return Secret(text) }
+    return try password.added(to: text, credential)
+  }
+}
+
+extension HealthSettings {
+  /// What libpq connects to ``server`` with; nil where there is none.
+  /// - Throws: As ``ClusterSettings/connectionString(credential:)``.
+  public func serverConnectionString(credential: (String) throws -> Secret) throws -> Secret? {
+    try server.map { text in try serverPassword?.added(to: text, credential) ?? Secret(text) }
+  }
+}
+
+extension SecretSource {
+  /// A connection string with the password that is kept here.
+  fileprivate func added(to text: String, _ credential: (String) throws -> Secret) throws -> Secret {
+    let password = try read(credential: credential).revealText()
     let quoted = password.map { $0 == "\\" || $0 == "'" ? "\\\($0)" : String($0) }.joined()
     // An address cannot take further words; it takes the password as a parameter.
     if text.contains("://") {

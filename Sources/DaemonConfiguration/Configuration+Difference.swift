@@ -188,6 +188,12 @@ extension JobSettings {
         ("store", settings.store?.rawValue), ("scratch", settings.scratch), ("programs", settings.programs),
         ("preload", settings.preload),
       ]
+    case .check(let settings):
+      return common + settings.runs.facts + [
+        ("restore", "\(settings.restores)"), ("dumps", settings.dumps?.rawValue), ("checks", settings.checks),
+        ("check-timeout", DurationText.format(settings.checkTimeout)), ("server", settings.server),
+        ("server-password", settings.serverPassword?.description), ("size-limit", settings.sizeLimit?.description),
+      ]
     }
   }
 }

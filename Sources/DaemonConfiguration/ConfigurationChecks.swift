@@ -16,6 +16,7 @@ struct ConfigurationChecks {
     checkSources()
     ArchiveChecks(stores: stores, jobs: jobs).run()
     checkDrills()
+    checkHealth()
   }
 
   private func checkStores() {

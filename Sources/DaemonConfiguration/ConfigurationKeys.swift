@@ -242,12 +242,12 @@ enum AWSKeyKeys {
 }
 
 /// The kinds of jobs of this version.
-enum JobKindName: String, Sendable, CaseIterable { case physical, logical, wal, copy, drill }
+enum JobKindName: String, Sendable, CaseIterable { case physical, logical, wal, copy, drill, check }
 
 enum JobKeys {
   static let kind = Key(
-    "kind", .choice(refused: ["check"]) as ValueType<JobKindName>, .required,
-    "`physical`: a backup of the whole cluster. `logical`: a dump of one database or of some of its tables. `wal`: streams WAL for as long as the daemon runs. `copy`: copies the newest physical backup to a store of durability `on-copy`. `drill`: restores a backup as proof."
+    "kind", .choice() as ValueType<JobKindName>, .required,
+    "`physical`: a backup of the whole cluster. `logical`: a dump of one database or of some of its tables. `wal`: streams WAL for as long as the daemon runs. `copy`: copies the newest physical backup to a store of durability `on-copy`. `drill`: restores a backup as proof. `check`: asks the server whether it answers, and sees what its newest dump brings back."
   )
   static let cluster = Key("cluster", .name() as ValueType<ClusterID>, .required, "One of `clusters`.")
   static let common = [kind.declaration, cluster.declaration]

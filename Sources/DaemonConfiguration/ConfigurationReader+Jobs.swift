@@ -36,6 +36,7 @@ extension ConfigurationReader {
       case .wal: readWAL(reader, cluster: cluster).map { .wal($0) }
       case .copy: readCopy(reader).map { .copy($0) }
       case .drill: readDrill(reader).map { .drill($0) }
+      case .check: readHealth(reader).map { .check($0) }
       }
     guard let cluster, let settings else { return nil }
     return JobSettings(id: id, cluster: cluster, kind: settings)
@@ -48,6 +49,7 @@ extension ConfigurationReader {
     case .wal: JobKeys.common + JobKeys.wal + JobKeys.walLater
     case .copy: JobKeys.common + JobKeys.copy
     case .drill: JobKeys.common + DrillKeys.all
+    case .check: JobKeys.common + HealthKeys.all
     }
   }
 

@@ -27,7 +27,7 @@ enum DrillKeys {
   )
   static let programs = Key(
     "programs", .absolutePath, .optional,
-    "The directory of `postgres` and `pg_amcheck`, of the cluster's major version. Without it `BACKUPD_POSTGRES_BIN_<version>`, the usual places and `PATH` are looked in."
+    "The directory of `postgres` and `pg_amcheck`, of the cluster's major version. Without it, and `programs` of the cluster, `BACKUPD_POSTGRES_BIN_<version>`, the usual places and `PATH` are looked in."
   )
   static let preload = Key(
     "preload", .text, .optional,
@@ -36,12 +36,12 @@ enum DrillKeys {
   /// A drill that failed is looked at; to repeat hours of work helps seldom.
   static let retries = Key("retries", .count(0...10), .standard("0"), JobKeys.retries.sentence)
 
-  static let all =
-    [
-      JobKeys.schedule.declaration, JobKeys.timezone.declaration, JobKeys.jitter.declaration,
-      JobKeys.missed.declaration, JobKeys.overlap.declaration, JobKeys.deadline.declaration, retries.declaration,
-      JobKeys.rank.declaration,
-    ] + own
+  static let scheduled = [
+    JobKeys.schedule.declaration, JobKeys.timezone.declaration, JobKeys.jitter.declaration,
+    JobKeys.missed.declaration, JobKeys.overlap.declaration, JobKeys.deadline.declaration, retries.declaration,
+    JobKeys.rank.declaration,
+  ]
+  static let all = scheduled + own
   static let own = [
     checks.declaration, checkTimeout.declaration, amcheck.declaration, pick.declaration, target.declaration,
     store.declaration, scratch.declaration, programs.declaration, preload.declaration,

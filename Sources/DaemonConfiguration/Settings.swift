@@ -143,6 +143,21 @@ public struct CopySettings: Sendable, Hashable {
   public var runs: RunSettings
 }
 
+/// What only jobs of kind `check` have.
+public struct HealthSettings: Sendable, Hashable {
+  public var runs: RunSettings
+  /// Whether the newest dump is restored.
+  public var restores: Bool
+  /// The job whose dumps; nil: any.
+  public var dumps: JobID?
+  public var checks: String?
+  public var checkTimeout: Duration
+  /// libpq's for the server that gets the scratch database; nil: the cluster's own.
+  public var server: String?
+  public var serverPassword: SecretSource?
+  public var sizeLimit: ByteCount?
+}
+
 /// One of `jobs`.
 public struct JobSettings: Sendable, Hashable {
   public enum Kind: Sendable, Hashable {
@@ -151,6 +166,7 @@ public struct JobSettings: Sendable, Hashable {
     case wal(WALSettings)
     case copy(CopySettings)
     case drill(DrillSettings)
+    case check(HealthSettings)
 
     /// As in the file.
     public var name: String {
@@ -160,6 +176,7 @@ public struct JobSettings: Sendable, Hashable {
       case .wal: "wal"
       case .copy: "copy"
       case .drill: "drill"
+      case .check: "check"
       }
     }
   }
@@ -173,6 +190,7 @@ public struct JobSettings: Sendable, Hashable {
     case .physical(let settings): settings.runs.schedule
     case .copy(let settings): settings.runs.schedule
     case .drill(let settings): settings.runs.schedule
+    case .check(let settings): settings.runs.schedule
     case .logical(let settings): settings.runs.schedule
     case .wal: nil
     }

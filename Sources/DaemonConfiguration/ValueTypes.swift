@@ -165,18 +165,13 @@ extension ValueType where Value == ByteCount {
 
 extension ValueType where Value: RawRepresentable & CaseIterable, Value.RawValue == String {
   /// One of a few words.
-  /// - Parameter refused: Words of the grammar that this version cannot do.
-  static func choice(refused: [String] = []) -> ValueType {
+  static func choice() -> ValueType {
     let words = Value.allCases.map(\.rawValue)
     return ValueType(name: "one of " + words.map { "`\($0)`" }.joined(separator: ", "), range: nil) { place in
       guard let text = place.text(expected: "one of " + words.joined(separator: ", ")) else { return nil }
       if let value = Value(rawValue: text) { return value }
-      if refused.contains(text) {
-        place.report("\"\(text)\" is not supported by this version", advice: "use " + words.joined(separator: " or "))
-      } else {
-        place.report(
-          "\"\(text)\" is not one of " + words.joined(separator: ", "), advice: Suggestion.text(for: text, in: words))
-      }
+      place.report(
+        "\"\(text)\" is not one of " + words.joined(separator: ", "), advice: Suggestion.text(for: text, in: words))
       return nil
     }
   }

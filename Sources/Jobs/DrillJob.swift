@@ -20,7 +20,7 @@ public struct DrillJob: JobBody, Hashable {
 
   public func attempt(_ context: RunContext) async throws -> RunResult {
     let run = context.run
-    let earlier = try lastChecks(context)
+    let earlier = try context.lastChecks()
     let before = run.record.warnings
     let drill = Drill(
       repository: context.repository, options: options, observe: { run.progress($0) },
@@ -31,30 +31,21 @@ public struct DrillJob: JobBody, Hashable {
           $0.phases = report.phases
           $0.checks = report.checks.map { $0.compared(with: earlier) }
           $0.drill = report.record
-          $0.warnings = before + report.warnings + Self.warnings(($0.checks ?? []))
+          $0.warnings = before + report.warnings + CheckResult.warnings($0.checks ?? [])
         }
       })
     try await context.blocking { try drill.run(cancellation: $0) }
     // What it restored is nobody's to take over.
     return RunResult()
   }
-
-  /// Of the newest drill that looked at anything.
-  private func lastChecks(_ context: RunContext) throws -> [CheckResult] {
-    let runs = try context.state.runs(of: context.run.job.id, limit: 20).runs
-    return runs.first { $0.checks?.isEmpty == false }?.checks ?? []
-  }
-
-  private static func warnings(_ checks: [CheckResult]) -> [String] {
-    checks.filter { $0.verdict == .warning }.map { check in
-      "check \"\(check.name)\"" + (check.value.map { " is \($0)" } ?? "")
-        + (check.message ?? check.notices.first).map { ": \($0)" }.orEmpty
-    }
-  }
 }
 
-extension String? {
-  fileprivate var orEmpty: String { self ?? "" }
+extension RunContext {
+  /// What the newest run of the job found that looked at anything.
+  func lastChecks() throws -> [CheckResult] {
+    let runs = try state.runs(of: run.job.id, limit: 20).runs
+    return runs.first { $0.checks?.isEmpty == false }?.checks ?? []
+  }
 }
 
 extension JobRunner {

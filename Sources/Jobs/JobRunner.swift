@@ -90,6 +90,7 @@ public actor JobRunner {
     await withDiscardingTaskGroup { group in
       group.addTask { await self.scheduleLoop() }
       group.addTask { await self.sweepDrills() }
+      group.addTask { await self.sweepChecks(jobs.jobs) }
       for await work in work {
         group.addTask {
           switch work {

@@ -25,6 +25,8 @@ public struct DumpLoading {
     /// Where the dump is put meanwhile, where several connections load.
     public var spoolDirectory: String
     public var programs: String?
+    /// For a database that is looked at and dropped: no owners, rights and subscriptions, which need others to be there.
+    public var isForScratch = false
     public init(connection: Secret, database: String, spoolDirectory: String) {
       self.connection = connection
       self.database = database
@@ -57,6 +59,9 @@ public struct DumpLoading {
     let program = try ServerProgram.find("pg_restore", version: version, in: options.programs)
     var arguments = ["--no-password", "--dbname=\(connection.words)", "--exit-on-error"]
     arguments += options.tables.map { "--table=\($0)" }
+    if options.isForScratch {
+      arguments += ["--no-owner", "--no-privileges", "--no-subscriptions", "--no-publications"]
+    }
     if options.isClean { arguments += ["--clean", "--if-exists"] }
     guard options.jobs > 1 else {
       return try feed(program, arguments + ["--single-transaction"], connection.environment, observe)

@@ -14,6 +14,8 @@ public struct ServerAddress: Sendable, Hashable, CustomStringConvertible {
     self.user = user
     self.database = database
   }
+  /// Whether it is reached by a socket in the file system: then its files are on this host.
+  public var isLocal: Bool { host.isEmpty || host.hasPrefix("/") }
   /// `db1.example.com:5432`.
   public var description: String { "\(host.isEmpty ? "local socket" : host):\(port)" }
 }

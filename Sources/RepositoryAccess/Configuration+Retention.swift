@@ -11,7 +11,7 @@ extension Configuration {
       case .physical(let settings): rules.policies.updateValue(settings.keep, forKey: job.id)
       case .logical(let settings): rules.policies.updateValue(settings.keep, forKey: job.id)
       case .wal(let settings): rules.recoveryWindow = settings.recoveryWindow
-      case .copy, .drill: break
+      case .copy, .drill, .check: break
       }
     }
     return rules

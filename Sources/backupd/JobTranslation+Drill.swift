@@ -17,7 +17,7 @@ extension JobTranslation {
     options.target = DrillOptions.Target(rawValue: settings.target.rawValue) ?? .latest
     options.store = settings.store
     options.scratch = settings.scratch
-    options.binDirectory = settings.programs
+    options.binDirectory = settings.programs ?? configuration.cluster(job.cluster)?.programs
     options.preloadedLibraries = settings.preload ?? ""
     options.checks = settings.checks
     options.checkTimeout = settings.checkTimeout

@@ -1,5 +1,6 @@
 import BackupModel
 import DaemonConfiguration
+import HealthCheck
 import Jobs
 import LogicalBackup
 import Recovery
@@ -38,6 +39,10 @@ enum JobTranslation {
       case .drill(let settings):
         let body = try drill(settings, job, configuration, connection: connection)
         jobs.append(scheduled(job, settings.runs, body, group: .validation))
+      case .check(let settings):
+        let server = try settings.serverConnectionString { try credentials.read($0) }
+        let body = health(settings, job, configuration, cluster, connection: connection, server: server)
+        jobs.append(scheduled(job, settings.runs, body, group: .monitoring))
       }
     }
     var retention: [ClusterID: ClusterRetention] = [:]
@@ -82,6 +87,23 @@ enum JobTranslation {
         schemas: settings.schemas, content: content, inserts: settings.inserts,
         serializableDeferrable: settings.serializableDeferrable, lockTimeout: settings.lockTimeout),
       workers: daemon.workers, compressionLevel: settings.compression, full: settings.full, programs: cluster.programs)
+  }
+
+  private static func health(
+    _ settings: HealthSettings, _ job: JobSettings, _ configuration: Configuration, _ cluster: ClusterSettings,
+    connection: Secret, server: Secret?
+  ) -> HealthJob {
+    var options = HealthOptions(
+      job: job.id, cluster: job.cluster, connection: connection,
+      registry: JobRunner.scratchRegistry(in: configuration.daemon.stateDirectory))
+    options.scratchServer = server
+    options.restores = settings.restores
+    options.dumpJob = settings.dumps
+    options.sizeLimit = settings.sizeLimit
+    options.checks = settings.checks
+    options.checkTimeout = settings.checkTimeout
+    options.programs = cluster.programs
+    return HealthJob(options)
   }
 
   private static func physical(

@@ -269,19 +269,13 @@ enum Sample {
       (
         Sample.text(jobs: "  j: {cluster: oauth}\n"),
         [
-          "f:8:6: jobs.j: the key \"kind\" is missing; write kind: physical, kind: logical, kind: wal, kind: copy or kind: drill"
-        ]
-      ),
-      (
-        Sample.text(jobs: "  j: {kind: check, cluster: oauth}\n"),
-        [
-          "f:8:13: jobs.j.kind: \"check\" is not supported by this version; use physical or logical or wal or copy or drill"
+          "f:8:6: jobs.j: the key \"kind\" is missing; write kind: physical, kind: logical, kind: wal, kind: copy, kind: drill or kind: check"
         ]
       ),
       (
         Sample.text(jobs: "  j: {kind: phyiscal, cluster: oauth}\n"),
         [
-          "f:8:13: jobs.j.kind: \"phyiscal\" is not one of physical, logical, wal, copy, drill; did you mean \"physical\"?"
+          "f:8:13: jobs.j.kind: \"phyiscal\" is not one of physical, logical, wal, copy, drill, check; did you mean \"physical\"?"
         ]
       ),
       (Sample.job("shedule: \"@daily\""), ["f:8:39: jobs.j.shedule: unknown key; did you mean \"schedule\"?"]),

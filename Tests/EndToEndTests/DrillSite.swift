@@ -41,15 +41,18 @@ extension BackupSite {
 
   /// Begins a drill and returns once it is in a phase.
   /// - Returns: The run's id.
-  func beginDrill(waitingFor phase: String) throws -> String {
-    guard let run = try json("run", "validation", "--no-wait")["run"].text else {
-      throw EndToEndError.unexpected("job \"validation\" did not begin")
+  func beginDrill(waitingFor phase: String) throws -> String { try beginRun("validation", waitingFor: phase) }
+
+  /// The same for any job.
+  func beginRun(_ job: String, waitingFor phase: String) throws -> String {
+    guard let run = try json("run", job, "--no-wait")["run"].text else {
+      throw EndToEndError.unexpected("job \"\(job)\" did not begin")
     }
     // Its own file is looked at: a phase may be over before backupctl has been started.
     let path = "\(state)/live/\(run).json"
     try Poll.until(.seconds(120), "phase \(phase) of run \(run)", every: .milliseconds(2)) {
       guard let text = try? String(contentsOfFile: path, encoding: .utf8) else {
-        throw EndToEndError.unexpected("run \(run) ended before \(phase): \(try json("runs", "validation"))")
+        throw EndToEndError.unexpected("run \(run) ended before \(phase): \(try json("runs", job))")
       }
       return try JSON(parsing: text)["progress"]["phase"].text == phase
     }

@@ -50,9 +50,7 @@ public enum DrillError: OperatorError {
       "It ended at \(replayed?.description ?? "no known position"), and the target lies at \(wanted)."
     case .noSuperuser(let cause): [cause.summary, cause.detail].compactMap { $0 }.joined(separator: ": ")
     case .checksFailed(let checks):
-      checks.prefix(5).map { check in
-        "\(check.name)\(check.value.map { " is \($0)" } ?? ""): \(check.message ?? "")"
-      }.joined(separator: " ")
+      CheckResult.sentences(checks)
     case .nothingSeen: "There was no heartbeat, none of the checks returned anything, and pg_amcheck did not run."
     }
   }
