@@ -86,6 +86,13 @@ let package = Package(
         logging,
       ]),
 
+    module(
+      "Alerts",
+      [
+        "BackupModel", "BlockingWork", "CLinux", "Cryptography", "DurableFiles", "JobState", "Scheduling", "Transfer",
+        logging,
+      ]),
+
     // Control.
     module("Varlink", ["BackupModel", "BlockingWork"]),
     module("ControlProtocol", ["BackupModel", "Varlink"]),
@@ -103,9 +110,9 @@ let package = Package(
     .executableTarget(
       name: "backupd",
       dependencies: [
-        "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
+        "Alerts", "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
         "DurableFiles", "JobState", "Jobs", "KeyManagement", "Repository", "RepositoryAccess", "Scheduling", "Systemd",
-        argumentParser, logging,
+        "Transfer", argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -149,6 +156,12 @@ let package = Package(
       [
         "BackupModel", "BlockingWork", "JobState", "Jobs", "KeyManagement", "Repository", "Scheduling", "Storage",
         "TestSupport", logging,
+      ]),
+    tests(
+      "AlertsTests",
+      [
+        "Alerts", "BackupModel", "BlockingWork", "DurableFiles", "JobState", "Scheduling", "TestSupport", "Transfer",
+        logging,
       ]),
     tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
