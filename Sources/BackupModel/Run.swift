@@ -183,19 +183,3 @@ public struct WALStatus: Sendable, Hashable, Codable {
     queuedSegments = 0
   }
 }
-
-/// Something wrong that `status` shows and alerts will speak of.
-public struct Condition: Sendable, Hashable, Codable {
-  public enum Severity: String, Sendable, Hashable, Codable { case warning, critical }
-  /// Stable: `wal-receiver:oauth`, `job:nightly`, `configuration`.
-  public var id: String
-  public var severity: Severity
-  public var since: Timestamp
-  public var report: ErrorReport
-  public init(id: String, severity: Severity, since: Timestamp, report: ErrorReport) {
-    self.id = id
-    self.severity = severity
-    self.since = since
-    self.report = report
-  }
-}

@@ -81,6 +81,14 @@ public struct ControlClient: Sendable {
     return reply.clusters
   }
 
+  /// Has the daemon send a test message.
+  /// - Parameter channel: Nil for all.
+  /// - Returns: How each channel took it, by name.
+  public func testAlerts(_ channel: AlertChannelID? = nil) throws -> [AlertTestResult] {
+    let reply: TestAlertsReply = try call(.testAlerts, TestAlertsParameters(channel: channel))
+    return reply.results
+  }
+
   public func walStatus() throws -> [WALStatus] {
     let reply: GetWALStatusReply = try call(.getWALStatus, VarlinkNothing())
     return reply.clusters

@@ -9,6 +9,7 @@ public struct ControlFailure: OperatorError, Hashable {
     case noSuchRun = "NoSuchRun"
     case noSuchCluster = "NoSuchCluster"
     case noSuchBackup = "NoSuchBackup"
+    case noSuchChannel = "NoSuchChannel"
     case permissionDenied = "PermissionDenied"
     case configurationInvalid = "ConfigurationInvalid"
     /// A job could not begin or be followed. A run that ended badly is an answer, not an error.
@@ -51,6 +52,17 @@ extension ControlFailure {
       ErrorReport(
         summary: "there is no job \"\(job)\"", detail: names.isEmpty ? nil : "The jobs are \(names).",
         hint: "List the jobs with \"backupctl jobs\"."))
+  }
+
+  /// - Parameter known: The channels there are.
+  public static func noSuchChannel(_ channel: AlertChannelID, known: [AlertChannelID]) -> ControlFailure {
+    let names = known.sorted().map { "\"\($0)\"" }.joined(separator: ", ")
+    return ControlFailure(
+      .noSuchChannel,
+      ErrorReport(
+        summary: "there is no alert channel \"\(channel)\"",
+        detail: names.isEmpty ? "The configuration has none." : "The channels are \(names).",
+        hint: "Name it under \"alerts\" in the configuration, then \"backupctl reload\"."))
   }
 
   public static func noSuchRun(_ run: RunID) -> ControlFailure {

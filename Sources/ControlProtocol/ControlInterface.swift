@@ -30,7 +30,25 @@ public enum ControlInterface {
       id: string,
       severity: (warning, critical),
       since: string,
-      report: ErrorReport
+      report: ErrorReport,
+      # What it is about, as far as it is about one.
+      cluster: ?string,
+      tier: ?string,
+      job: ?string,
+      store: ?string
+    )
+
+    # How one channel took a test message.
+    type AlertTestResult (
+      channel: string,
+      # smtp, sendmail, slack, url, command.
+      kind: string,
+      # Whether it was taken for all who are to get it.
+      delivered: bool,
+      # The other side's words.
+      answer: ?string,
+      error: ?ErrorReport,
+      durationSeconds: float
     )
 
     # Where a run is. Totals are estimates until they are known.
@@ -279,6 +297,10 @@ public enum ControlInterface {
     # stays missing and recorded. Answers with the clusters of which there was one.
     method AcknowledgeGaps(cluster: ?string) -> (clusters: []string)
 
+    # Sends a message that says that nothing is wrong through one channel of alerts, or through all, and answers when each
+    # has taken it or not.
+    method TestAlerts(channel: ?string) -> (results: []AlertTestResult)
+
     # Takes a file of the server's pg_wal for archiving: PostgreSQL's archive_command. 'path' is absolute. Answers when it
     # is durable; the same file may be pushed again, other content under its name is refused.
     method PushWAL(cluster: string, path: string) -> ()
@@ -291,6 +313,9 @@ public enum ControlInterface {
 
     # No job of kind wal keeps the WAL of this cluster.
     error NoSuchCluster (summary: string, detail: ?string, hint: ?string)
+
+    # The configuration has no such channel of alerts.
+    error NoSuchChannel (summary: string, detail: ?string, hint: ?string)
 
     # No live run has this id.
     error NoSuchRun (summary: string, detail: ?string, hint: ?string)

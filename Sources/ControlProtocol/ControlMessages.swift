@@ -13,6 +13,7 @@ public enum ControlMethod: String, Sendable, CaseIterable {
   case getWALStatus = "GetWALStatus"
   case pushWAL = "PushWAL"
   case acknowledgeGaps = "AcknowledgeGaps"
+  case testAlerts = "TestAlerts"
 
   /// - Parameter fullName: `io.backupd.Control.Ping`.
   public init?(fullName: String) {
@@ -24,7 +25,7 @@ public enum ControlMethod: String, Sendable, CaseIterable {
   /// Whether it changes something, which takes more rights than reading.
   public var isAction: Bool {
     switch self {
-    case .runJob, .cancelRun, .reload, .pushWAL, .acknowledgeGaps: true
+    case .runJob, .cancelRun, .reload, .pushWAL, .acknowledgeGaps, .testAlerts: true
     case .ping, .getStatus, .listJobs, .listRuns, .getWALStatus: false
     }
   }
@@ -91,6 +92,21 @@ public struct AcknowledgeGapsParameters: VarlinkParameters {
 public struct AcknowledgeGapsReply: Sendable, Hashable, Codable {
   public var clusters: [ClusterID]
   public init(clusters: [ClusterID]) { self.clusters = clusters }
+}
+
+/// What `TestAlerts` takes.
+public struct TestAlertsParameters: VarlinkParameters {
+  public static let fields: Set<String> = ["channel"]
+  /// Nil for all.
+  public var channel: AlertChannelID?
+  public init(channel: AlertChannelID?) { self.channel = channel }
+}
+
+/// The answer of `TestAlerts`.
+public struct TestAlertsReply: Sendable, Hashable, Codable {
+  /// By name.
+  public var results: [AlertTestResult]
+  public init(results: [AlertTestResult]) { self.results = results }
 }
 
 /// What `PushWAL` takes.

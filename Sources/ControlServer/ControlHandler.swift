@@ -64,6 +64,11 @@ public protocol ControlHandler: Sendable {
   /// - Returns: The clusters of which there was one.
   func acknowledgeGaps(of cluster: ClusterID?, caller: Caller) async throws -> [ClusterID]
 
+  /// Sends a test message and returns how each channel took it.
+  /// - Parameter channel: Nil for all.
+  /// - Throws: ``ControlFailure`` `NoSuchChannel`.
+  func testAlerts(channel: AlertChannelID?, caller: Caller) async throws -> [AlertTestResult]
+
   /// Takes a file for archiving and returns when it is durable.
   /// - Throws: ``ControlFailure`` `NoSuchCluster`.
   func pushWAL(_ path: String, of cluster: ClusterID, caller: Caller) async throws

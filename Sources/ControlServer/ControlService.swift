@@ -74,7 +74,7 @@ struct ControlService: VarlinkService {
     case .getStatus: try await call.reply(GetStatusReply(status: handler.status()))
     case .listJobs: try await call.reply(ListJobsReply(jobs: handler.jobs()))
     case .getWALStatus: try await call.reply(GetWALStatusReply(clusters: handler.walStatus()))
-    case .listRuns, .runJob, .cancelRun, .reload, .pushWAL, .acknowledgeGaps: break
+    case .listRuns, .runJob, .cancelRun, .reload, .pushWAL, .acknowledgeGaps, .testAlerts: break
     }
   }
 
@@ -115,6 +115,10 @@ struct ControlService: VarlinkService {
       try await permit(method, "acknowledge missing WAL", call, caller)
       try await call.reply(
         AcknowledgeGapsReply(clusters: handler.acknowledgeGaps(of: cluster, caller: caller)))
+    case .testAlerts:
+      let channel = try call.request.parameters(as: TestAlertsParameters.self).channel
+      try await permit(method, "test alerts", call, caller)
+      try await call.reply(TestAlertsReply(results: handler.testAlerts(channel: channel, caller: caller)))
     case .pushWAL:
       let parameters = try call.request.parameters(as: PushWALParameters.self)
       // One every few seconds, or hundreds at once: what the archiver did is in the WAL status.

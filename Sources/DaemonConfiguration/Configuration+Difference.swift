@@ -16,6 +16,10 @@ extension Configuration {
         to: repository.stores.map { ($0.id.rawValue, $0.facts) })
       + Self.changes(
         "job", from: earlier.jobs.map { ($0.id.rawValue, $0.facts) }, to: jobs.map { ($0.id.rawValue, $0.facts) })
+      + Self.changes(
+        "alert channel", from: earlier.alerts.map { ($0.id.rawValue, $0.facts) },
+        to: alerts.map { ($0.id.rawValue, $0.facts) })
+      + Self.changes("heartbeat", from: earlier.heartbeat?.facts ?? [], to: heartbeat?.facts ?? [])
   }
 
   /// Keys and values as the file writes them; nil where the key is not set.

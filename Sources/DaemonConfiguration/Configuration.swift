@@ -9,6 +9,9 @@ public struct Configuration: Sendable, Hashable {
   public var clusters: [ClusterSettings]
   public var repository: RepositorySettings
   public var jobs: [JobSettings]
+  public var alerts: [AlertChannelSettings] = []
+  /// Nil: no address is called.
+  public var heartbeat: HeartbeatSettings?
 
   /// Reads and checks a file.
   /// - Throws: ``ConfigurationError`` with everything that is wrong with it.

@@ -23,10 +23,12 @@ struct ConfigurationReader {
     let clusters = section("clusters").map(readClusters)
     let repository = section("repository").flatMap(readRepository)
     let jobs = sections["jobs"].map { readJobs($0, clusters: clusters) } ?? []
+    let alerts = sections["alerts"].map { readAlerts($0, clusters: clusters) } ?? []
+    let heartbeat = sections["heartbeat"].flatMap(readHeartbeat)
     guard let daemon, let clusters, let repository else { return nil }
     let configuration = Configuration(
       path: path, daemon: daemon, clusters: clusters.map(\.value), repository: repository.value,
-      jobs: jobs.map(\.value))
+      jobs: jobs.map(\.value), alerts: alerts, heartbeat: heartbeat)
     ConfigurationChecks(
       daemon: daemon, clusters: clusters, stores: repository.stores, jobs: jobs,
       daemonPlace: sections["daemon"] ?? place

@@ -6,8 +6,8 @@ public enum ConfigurationReference {
   static let sections = [
     DaemonKeys.section, GroupKeys.section, ClusterKeys.section, RepositoryKeys.section, EncryptionKeys.section,
     StoreKeys.section, S3Keys.section, GCSKeys.section, SFTPKeys.section, JobKeys.section, JobKeys.physicalSection,
-    JobKeys.logicalSection, JobKeys.walSection, JobKeys.copySection, DrillKeys.section,
-    HealthKeys.section,
+    JobKeys.logicalSection, JobKeys.walSection, JobKeys.copySection, DrillKeys.section, HealthKeys.section,
+    AlertKeys.section, HeartbeatKeys.section,
   ]
 
   /// The path and the declaration of every key this version reads.

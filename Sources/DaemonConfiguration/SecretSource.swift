@@ -70,7 +70,9 @@ extension Configuration {
     let passwords = clusters.compactMap { cluster in
       cluster.password.map { ("clusters.\(cluster.id).password", $0, "write the password into it, with mode 0640") }
     }
-    return (passwords + encryptionSecrets + repository.stores.flatMap(\.secrets)).compactMap(Self.problem)
+    let alertSecrets = alerts.flatMap(\.secrets) + (heartbeat?.address.secrets("heartbeat.url") ?? [])
+    return (passwords + encryptionSecrets + repository.stores.flatMap(\.secrets) + alertSecrets)
+      .compactMap(Self.problem)
   }
 
   typealias NamedSecret = (key: String, source: SecretSource, advice: String)

@@ -26,6 +26,7 @@ public final class JobStateStore: Sendable {
   /// Held while files change. Never taken while `memory` is held, so that readers do not wait for the disk.
   private let writing = Mutex(())
   private let log: RunLog
+  private let observers = Mutex<[@Sendable (ConditionChange) -> Void]>([])
 
   /// Makes the directories and reads what is there. Live runs in it are those of a daemon that has died: see
   /// ``recoverInterrupted(now:)``.
@@ -180,20 +181,32 @@ public final class JobStateStore: Sendable {
     memory.withLock { Array($0.conditions.values) }.sorted { ($0.since, $0.id) < ($1.since, $1.id) }
   }
 
+  /// From now on `body` hears of each condition that is raised, gets another severity or is resolved: on the thread that
+  /// changes it, once the change is in memory, also where it could not be written. It must not block, nor call this store.
+  public func observeConditions(_ body: @escaping @Sendable (ConditionChange) -> Void) {
+    observers.withLock { $0.append(body) }
+  }
+
+  private func tell(_ change: ConditionChange) {
+    for observer in observers.withLock({ $0 }) { observer(change) }
+  }
+
   /// Something is wrong. Raised again under the same id it keeps the time since when.
   /// - Returns: Whether it is new, or worse or better than it was: worth telling somebody.
   @discardableResult
   public func raise(_ condition: Condition) throws -> Bool {
     try writing.withLock { _ in
-      let previous = memory.withLock { memory -> Condition? in
+      let (previous, current) = memory.withLock { memory -> (Condition?, Condition) in
         var condition = condition
         let previous = memory.conditions[condition.id]
         condition.since = previous?.since ?? condition.since
         memory.conditions[condition.id] = condition
-        return previous
+        return (previous, condition)
       }
-      if previous?.severity != condition.severity || previous?.report != condition.report { try saveConditions() }
-      return previous?.severity != condition.severity
+      let isNews = previous?.severity != current.severity
+      if isNews { tell(.raised(current)) }
+      if previous != current { try saveConditions() }
+      return isNews
     }
   }
 
@@ -203,6 +216,7 @@ public final class JobStateStore: Sendable {
   public func resolve(_ id: String) throws -> Condition? {
     try writing.withLock { _ in
       guard let previous = memory.withLock({ $0.conditions.removeValue(forKey: id) }) else { return nil }
+      tell(.resolved(previous))
       try saveConditions()
       return previous
     }

@@ -1,4 +1,4 @@
-internal import BackupModel
+public import BackupModel
 import DurableFiles
 import Foundation
 
@@ -24,10 +24,10 @@ struct Versioned<Value: Codable>: Codable {
 
 struct NewerVersion: Error { var version: Int }
 
-/// Reading and writing of one state file.
-enum StateFile {
+/// Reading and writing of one state file: readable JSON with the version of its form.
+public enum StateFile {
   /// - Throws: `FileError`. The old content stays until the new is durable.
-  static func write<Value: Codable>(_ value: Value, to path: String) throws {
+  public static func write<Value: Codable>(_ value: Value, to path: String) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.prettyPrinted, .sortedKeys, .withoutEscapingSlashes]
     try DurableFile.replace(path, with: Array(encoder.encode(Versioned(value))) + [0x0A])
@@ -35,7 +35,7 @@ enum StateFile {
 
   /// - Returns: Nil where there is no such file.
   /// - Throws: ``JobStateError``; a file that cannot be understood has been moved aside then.
-  static func read<Value: Codable>(_ type: Value.Type, from path: String, now: Timestamp) throws(JobStateError)
+  public static func read<Value: Codable>(_ type: Value.Type, from path: String, now: Timestamp) throws(JobStateError)
     -> Value?
   {
     let bytes: [UInt8]

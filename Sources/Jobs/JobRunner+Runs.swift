@@ -136,7 +136,9 @@ extension JobRunner {
     let report = ErrorReport(JobsError.stuck(run.job.id, run.job.deadline))
     note(while: "record a condition") {
       _ = try state.raise(
-        Condition(id: "stuck:\(run.job.id)", severity: .critical, since: now, report: report))
+        Condition(
+          id: "stuck:\(run.job.id)", severity: .critical, since: now, report: report, cluster: run.job.cluster,
+          job: run.job.id))
     }
     end(run) {
       $0.outcome = .failed
@@ -174,7 +176,9 @@ extension JobRunner {
       metadata[JournalMessage.key] = JournalMessage.runFailed.metadata
       logger.error("run failed", metadata: metadata)
       note(while: "record a condition") {
-        _ = try state.raise(Condition(id: id, severity: .critical, since: now, report: report))
+        _ = try state.raise(
+          Condition(
+            id: id, severity: .critical, since: now, report: report, cluster: record.cluster, job: record.job))
       }
     case .succeeded:
       for warning in record.warnings { logger.warning("\(warning)", metadata: metadata) }

@@ -103,7 +103,8 @@ struct Pruning: Sendable {
         "cluster": "\(cluster)", "error": "\(report)", JournalMessage.key: JournalMessage.pruneFailed.metadata,
       ])
     do {
-      _ = try state.raise(Condition(id: conditionID, severity: .warning, since: .now(), report: report))
+      _ = try state.raise(
+        Condition(id: conditionID, severity: .warning, since: .now(), report: report, cluster: cluster))
     } catch {
       logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
     }

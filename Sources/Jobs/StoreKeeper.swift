@@ -116,7 +116,7 @@ final class StoreKeeper: Sendable {
           id: conditionID, severity: .warning, since: .now(),
           report: ErrorReport(
             summary: "store \"\(store.id)\" lags behind the others: \(report.summary)", detail: report.detail,
-            hint: report.hint)))
+            hint: report.hint), store: store.id))
     }
   }
 

@@ -151,7 +151,7 @@ final class WALKeeper: Sendable {
       storesChanged.raise()
       logger.debug("WAL segment stored", metadata: ["timeline": "\(segment.timeline)", "number": "\(segment.number)"])
     case .storeFailed(let store, let report, let attempts):
-      if attempts >= 3 { raise(.warning, report, id: "wal-store:\(job.cluster):\(store)") }
+      if attempts >= 3 { raise(.warning, report, id: "wal-store:\(job.cluster):\(store)", store: store) }
       logger.warning(
         "WAL not stored, trying again",
         metadata: ["store": "\(store)", "attempt": "\(attempts)", "error": "\(report)"])
@@ -215,8 +215,12 @@ final class WALKeeper: Sendable {
       id: id)
   }
 
-  private func raise(_ severity: Condition.Severity, _ report: ErrorReport, id: String? = nil) {
-    let condition = Condition(id: id ?? conditionID, severity: severity, since: .now(), report: report)
+  private func raise(
+    _ severity: Condition.Severity, _ report: ErrorReport, id: String? = nil, store: StoreID? = nil
+  ) {
+    let condition = Condition(
+      id: id ?? conditionID, severity: severity, since: .now(), report: report, cluster: job.cluster, job: job.id,
+      store: store)
     do {
       _ = try state.raise(condition)
     } catch {

@@ -129,6 +129,8 @@ final class Exchange {
   private(set) var sends = 0
   /// A protocol without statuses: all that comes goes into the sink.
   private let isPlain: Bool
+  /// Of a protocol of lines, such as SMTP, the last line of each reply.
+  private(set) var replies: [String] = []
 
   init(sending segments: [UnsafeRawBufferPointer], into sink: HTTPSink, isPlain: Bool = false) {
     self.segments = segments
@@ -213,7 +215,11 @@ final class Exchange {
 
   private func takeHeader(_ bytes: UnsafeRawBufferPointer) {
     let line = String(decoding: bytes, as: UTF8.self)
-    if line.hasPrefix("HTTP/") {
+    if isPlain {
+      // "250-SIZE" goes on, "250 HELP" ends the reply (RFC 5321, 4.2.1).
+      let text = line.prefix { !$0.isNewline }
+      if text.count < 4 || text[text.index(text.startIndex, offsetBy: 3)] == " " { replies.append(String(text)) }
+    } else if line.hasPrefix("HTTP/") {
       // A new response begins: after "100 Continue", or on a new connection.
       status = line.split(separator: " ").dropFirst().first.flatMap { Int($0) } ?? 0
       headers = [:]

@@ -1,3 +1,4 @@
+import Alerts
 import BackupModel
 import ControlServer
 import DaemonConfiguration
@@ -24,6 +25,7 @@ struct Assembly {
   private let repository: Repository
   private let runner: JobRunner
   private let notifier: Notifier
+  private let alerts: AlertNotifier
   private let logger: Logger
   private let first: Configuration
 
@@ -56,6 +58,9 @@ struct Assembly {
     }
     runner = JobRunner(
       .init(stateDirectory: first.daemon.stateDirectory), repository: repository, state: state, logger: logger)
+    alerts = try AlertNotifier(
+      .init(directory: first.daemon.stateDirectory + "/alerts", host: AlertTranslation.hostName), state: state,
+      logger: logger)
     configuration = CurrentConfiguration(first, credentials: credentials)
     self.lock = StateLock(lock)
   }
@@ -65,11 +70,11 @@ struct Assembly {
     let jobs = try JobTranslation.jobs(of: first, credentials: configuration.credentials)
     let control = DaemonControl(
       configuration: configuration, state: state, repository: repository, runner: runner, notifier: notifier,
-      logger: logger)
+      alerts: alerts, logger: logger)
     var options = ControlServerOptions(path: first.daemon.socket, version: Backupd.version)
     options.adminGroup = try AdminGroup.identifier(of: first.daemon.adminGroup)
     let server = ControlServer(options: options, handler: control, logger: logger)
-    let (runner, notifier, logger) = (runner, notifier, logger)
+    let (runner, notifier, alerts, logger) = (runner, notifier, alerts, logger)
     let summary = Self.summary(first)
     let socket = first.daemon.socket
     // However often the signal comes meanwhile, one more reload sees the newest file.
@@ -81,6 +86,7 @@ struct Assembly {
       metadata: ["version": "\(Backupd.version)", "configuration": "\(first.path)", "jobs": "\(first.jobs.count)"])
     // Before anybody can ask for one of them.
     await runner.apply(jobs)
+    alerts.apply(AlertTranslation.routes(of: first, credentials: configuration.credentials))
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await runner.run(jobs) }
       group.addTask {
@@ -93,6 +99,8 @@ struct Assembly {
         }
       }
       group.addTask { await control.reportStatus() }
+      group.addTask { await alerts.run() }
+      group.addTask { await control.sendHeartbeat() }
       // Not in the loop below: a reload that waits for a store must not keep the daemon from being stopped.
       group.addTask { for await _ in reloads { await control.reloadOnSignal() } }
       group.addTask { await Watchdog(runner: runner, notifier: notifier, logger: logger).run() }

@@ -1,3 +1,4 @@
+import Alerts
 import BackupModel
 import BlockingWork
 import ControlProtocol
@@ -16,6 +17,7 @@ struct DaemonControl: ControlHandler {
   let state: JobStateStore
   let runner: JobRunner
   let notifier: Notifier
+  let alerts: AlertNotifier
   let logger: Logger
   private let startedAt = Timestamp.now()
   let recoverability: Recoverability
@@ -23,12 +25,13 @@ struct DaemonControl: ControlHandler {
 
   init(
     configuration: CurrentConfiguration, state: JobStateStore, repository: Repository, runner: JobRunner,
-    notifier: Notifier, logger: Logger
+    notifier: Notifier, alerts: AlertNotifier, logger: Logger
   ) {
     self.configuration = configuration
     self.state = state
     self.runner = runner
     self.notifier = notifier
+    self.alerts = alerts
     self.logger = logger
     recoverability = Recoverability(repository)
   }
@@ -58,7 +61,8 @@ struct DaemonControl: ControlHandler {
       } catch {
         conditions.append(
           Condition(
-            id: "repository:\(cluster.id)", severity: .critical, since: .now(), report: ErrorReport(error)))
+            id: "repository:\(cluster.id)", severity: .critical, since: .now(), report: ErrorReport(error),
+            cluster: cluster.id))
       }
       clusters.append(status)
     }

@@ -60,7 +60,7 @@ actor Recoverability {
         answer.conditions.append(
           Condition(
             id: "damaged-backup:\(damage.backup)", severity: .critical, since: damage.backup.started,
-            report: damage.report))
+            report: damage.report, cluster: cluster))
       }
     }
     return answer

@@ -68,7 +68,8 @@ final class FakeDaemon: ControlHandler {
     conditions: [
       Condition(
         id: "job:nightly", severity: .critical, since: started,
-        report: ErrorReport(summary: "it broke", hint: "Mend it."))
+        report: ErrorReport(summary: "it broke", hint: "Mend it."), cluster: ClusterID(unchecked: "oauth"),
+        tier: TierID(unchecked: "tokens"), job: job, store: StoreID(unchecked: "local"))
     ])
 
   func ping() async -> PingReply { PingReply(version: "1.2.3", pid: 42, startedAt: Self.started) }
@@ -76,6 +77,19 @@ final class FakeDaemon: ControlHandler {
   func jobs() async throws -> [JobSummary] { [Self.summary] }
   func walStatus() async throws -> [WALStatus] { [Self.wal] }
   func acknowledgeGaps(of cluster: ClusterID?, caller: Caller) async throws -> [ClusterID] { [Self.wal.cluster] }
+  static let alertTest: AlertTestResult = {
+    var result = AlertTestResult(channel: AlertChannelID(unchecked: "mail"), kind: "smtp")
+    result.answer = "250 2.0.0 queued"
+    result.isDelivered = true
+    return result
+  }()
+  func testAlerts(channel: AlertChannelID?, caller: Caller) async throws -> [AlertTestResult] {
+    guard channel == nil || channel == Self.alertTest.channel else {
+      throw ControlFailure.noSuchChannel(channel!, known: [Self.alertTest.channel])
+    }
+    note("test alerts for \(caller)")
+    return [Self.alertTest]
+  }
   func pushWAL(_ path: String, of cluster: ClusterID, caller: Caller) async throws {
     guard cluster == Self.wal.cluster else {
       throw ControlFailure(.noSuchCluster, ErrorReport(summary: "cannot archive WAL of cluster \"\(cluster)\""))

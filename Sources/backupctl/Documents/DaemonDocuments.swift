@@ -80,7 +80,16 @@ extension Condition: JSONConvertible {
   var json: JSONValue {
     .fields([
       "id": id, "severity": severity, "since": since, "summary": report.summary, "detail": report.detail,
-      "hint": report.hint,
+      "hint": report.hint, "cluster": cluster, "tier": tier, "job": job, "store": store,
+    ])
+  }
+}
+
+extension AlertTestResult: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "channel": channel, "kind": kind, "delivered": isDelivered, "answer": answer, "error": error,
+      "durationSeconds": durationSeconds,
     ])
   }
 }

@@ -127,6 +127,8 @@ extension LSN: JSONText {}
 extension Timestamp: JSONText {}
 extension ClusterID: JSONText {}
 extension JobID: JSONText {}
+extension TierID: JSONText {}
+extension AlertChannelID: JSONText {}
 extension StoreID: JSONText {}
 extension RunID: JSONText {}
 extension BackupID: JSONText {}

@@ -26,6 +26,7 @@ enum Overview {
       title: "Configure",
       commands: [
         ConfigCommand.self, RepositoryCommand.self, ReloadCommand.self, ScheduleCommand.self, ClusterCommand.self,
+        AlertsCommand.self,
       ]),
   ]
 

@@ -1,0 +1,186 @@
+import BackupModel
+import BlockingWork
+import FoundationEssentials
+import JobState
+import TestSupport
+import Testing
+import Transfer
+
+@testable import Alerts
+
+@Suite("The notifier", .serialized) struct AlertNotifierTests {
+  private static let conditions = [Sample.condition("wal:main"), Sample.condition("job:nightly", .warning)]
+
+  private func subjects(_ server: MailServer) throws -> [String] {
+    try server.mails().map { String($0.subject.dropFirst("[backupd db1] ".count)) }
+  }
+
+  @Test("tells each channel once, and of the end once, over any number of restarts") func restarts() async throws {
+    try await TemporaryDirectory.run { directory in
+      try await Self.withServers(directory) { mail, web in
+        let routes = [
+          NotifierTrial.route("mail", Sample.mail(mail)), NotifierTrial.route("slack", Sample.slack(web)),
+        ]
+        for _ in 0..<3 {
+          try await NotifierTrial.run(directory, routes) { trial in
+            try trial.state.raise(Self.conditions[0])
+            for name in ["mail", "slack"] { try trial.waitUntilQuiet(name, told: 1) }
+          }
+        }
+        for _ in 0..<2 {
+          try await NotifierTrial.run(directory, routes) { trial in
+            try trial.state.resolve("wal:main")
+            for name in ["mail", "slack"] { try trial.waitUntilQuiet(name, told: 0) }
+          }
+        }
+        #expect(try mail.mails().map { $0.inReplyTo != nil } == [false, true])
+        #expect(try web.requests().count == 2)
+      }
+    }
+  }
+
+  @Test("tells a storm in one message") func storm() async throws {
+    try await TemporaryDirectory.run { directory in
+      try await Self.withServers(directory) { mail, _ in
+        let route = NotifierTrial.route("mail", Sample.mail(mail), gather: .seconds(2))
+        try await NotifierTrial.run(directory, [route]) { trial in
+          for number in 0..<40 { try trial.state.raise(Sample.condition("job:\(number)")) }
+          // What is over before the gathering is, nobody hears of.
+          for number in 0..<10 { try trial.state.resolve("job:\(number)") }
+          try trial.waitUntilQuiet("mail", told: 30)
+          for number in 10..<40 { try trial.state.resolve("job:\(number)") }
+          try trial.waitUntilQuiet("mail", told: 0)
+        }
+        #expect(try subjects(mail) == ["30 conditions: 30 critical", "30 conditions: 30 resolved"])
+      }
+    }
+  }
+
+  @Test("tells a condition that flaps ten thousand times twice, and its last state last") func flaps() async throws {
+    try await TemporaryDirectory.run { directory in
+      try await Self.withServers(directory) { mail, _ in
+        let route = NotifierTrial.route("mail", Sample.mail(mail), gather: .seconds(1))
+        // Twenty thousand writes that are durable at once: in memory, where that costs nothing.
+        let memory = "/dev/shm/backupd-test-\(RandomID.random())"
+        defer { try? FileManager.default.removeItem(atPath: memory) }
+        try await NotifierTrial.run(memory, [route]) { trial in
+          try trial.state.raise(Self.conditions[0])
+          try trial.waitUntilQuiet("mail", told: 1)
+          for _ in 0..<10_000 {
+            try trial.state.resolve("wal:main")
+            try trial.state.raise(Self.conditions[0])
+          }
+          try trial.state.resolve("wal:main")
+          try trial.waitUntilQuiet("mail", told: 0)
+        }
+        let said = try subjects(mail)
+        #expect(
+          said.count == 2 && said.first?.hasPrefix("CRITICAL") == true && said.last?.hasPrefix("RESOLVED") == true)
+      }
+    }
+  }
+
+  @Test("loses nothing while the mail server is away, tells of it elsewhere, and sends once when it is back")
+  func outage() async throws {
+    try await TemporaryDirectory.run { directory in
+      let port = try FreePort.find()
+      try await Self.withReceiver(directory + "/web") { web in
+        let channel = MailChannel(
+          sender: "backupd@example.com", recipients: ["admin@example.com"],
+          transport: .smtp(SMTPClient(SMTPServer(host: "127.0.0.1", port: Int(port), encryption: .none))))
+        let routes = [NotifierTrial.route("mail", channel), NotifierTrial.route("slack", Sample.slack(web))]
+        try await NotifierTrial.run(directory, routes, change: { $0.patience = .zero }) { trial in
+          try trial.state.raise(Self.conditions[0])
+          try Poll.until(.seconds(20), "the trouble told on the other channel") {
+            try web.requests().contains { $0.body.contains("alerts do not get out on channel") }
+          }
+          try trial.state.resolve("wal:main")
+          try Poll.until(.seconds(20), "both messages in the queue") { try trial.book("mail").waiting.count == 2 }
+        }
+        // The daemon is started anew while they wait.
+        try await Self.withMail(directory + "/mail", port: port) { mail in
+          try await NotifierTrial.run(directory, routes) { trial in
+            try trial.waitUntilQuiet("mail", told: 0)
+            try trial.waitUntilQuiet("slack", told: 0)
+            #expect(trial.state.conditions() == [])
+          }
+          #expect(try mail.mails().count == 2)
+          #expect(try mail.mails().map { $0.inReplyTo != nil } == [false, true])
+          #expect(try mail.mails()[0].text.hasPrefix("CRITICAL: could not receive WAL"))
+        }
+        #expect(try web.requests().filter { $0.body.contains("alerts do not get out") }.count == 2)
+        // Nothing of the address is in any file.
+        for path in try FileManager.default.subpathsOfDirectory(atPath: directory + "/alerts") {
+          let text = try String(contentsOfFile: directory + "/alerts/" + path, encoding: .utf8)
+          #expect(!text.contains("verysecret"))
+        }
+      }
+    }
+  }
+
+  @Test("says which recipients a server does not take mail for, while the others get it") func recipients() async throws
+  {
+    try await TemporaryDirectory.run { directory in
+      try await Self.withServers(directory) { mail, web in
+        let channel = MailChannel(
+          // The server takes no mail for an address that is none.
+          sender: "backupd@example.com", recipients: ["admin@example.com", "a..b@@example.com"],
+          transport: .smtp(SMTPClient(SMTPServer(host: "127.0.0.1", port: Int(mail.port), encryption: .none))))
+        let routes = [NotifierTrial.route("mail", channel), NotifierTrial.route("slack", Sample.slack(web))]
+        try await NotifierTrial.run(directory, routes) { trial in
+          try trial.state.raise(Self.conditions[0])
+          try Poll.until(.seconds(20), "the trouble told") {
+            try web.requests().contains { $0.body.contains("mail does not reach") }
+          }
+        }
+        #expect(try mail.mails().map(\.recipients) == [["admin@example.com"]])
+      }
+    }
+  }
+
+  @Test("tests each channel and says what it answered") func tests() async throws {
+    try await TemporaryDirectory.run { directory in
+      try await Self.withServers(directory) { mail, web in
+        let routes = [
+          NotifierTrial.route("slack", Sample.slack(web)), NotifierTrial.route("mail", Sample.mail(mail)),
+          NotifierTrial.route("command", CommandChannel(["/bin/false"])),
+        ]
+        try await NotifierTrial.run(directory, routes) { _ in }
+        let state = try JobStateStore(directory: directory, now: .now())
+        let notifier = try AlertNotifier(
+          .init(directory: directory + "/alerts", host: "db1"), state: state, logger: .init(label: "test"))
+        notifier.apply(routes)
+        let results = await notifier.test()
+        #expect(results.map(\.channel.rawValue) == ["command", "mail", "slack"])
+        #expect(results.map(\.isDelivered) == [false, true, true])
+        #expect(results.map(\.answer) == [nil, "250 2.0.0 queued as 0001", "200 ok"])
+        #expect(results[0].error?.detail == "It ended with exit status 1.")
+        #expect(await notifier.test(AlertChannelID(unchecked: "mail")).count == 1)
+        #expect(await notifier.test(AlertChannelID(unchecked: "none")) == [])
+        #expect(try subjects(mail) == ["test of channel mail", "test of channel mail"])
+      }
+    }
+  }
+
+  // MARK: Servers beside code that suspends
+
+  private static func withServers(
+    _ directory: String, _ body: @escaping @Sendable (MailServer, WebReceiver) async throws -> Void
+  ) async throws {
+    try await withMail(directory + "/mail") { mail in
+      try await withReceiver(directory + "/web") { web in try await body(mail, web) }
+    }
+  }
+
+  private static func withMail(
+    _ directory: String, port: UInt16? = nil, _ body: @escaping @Sendable (MailServer) async throws -> Void
+  ) async throws {
+    try await MailServer.run(directory: directory, port: port) { try await body($0) }
+  }
+
+  private static func withReceiver(
+    _ directory: String, _ body: @escaping @Sendable (WebReceiver) async throws -> Void
+  ) async throws {
+    try await WebReceiver.run(directory: directory) { try await body($0) }
+  }
+}
