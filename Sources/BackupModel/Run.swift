@@ -63,6 +63,8 @@ public struct RunRecord: Sendable, Hashable, Codable {
   /// What was asked of each store beyond this host while it went on, WAL and whatever else ran beside it included; nil
   /// where there is no such store.
   public var requests: [StoreRequests]?
+  /// How often it was tried; nil where once was enough.
+  public var attempts: Int?
 
   public init(
     run: RunID, job: JobID, kind: String, cluster: ClusterID?, trigger: RunTrigger, due: Timestamp, started: Timestamp

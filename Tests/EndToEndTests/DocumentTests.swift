@@ -107,7 +107,7 @@ import Testing
   ]
   private static let run: Set = [
     "run", "job", "kind", "cluster", "trigger", "due", "started", "finished", "outcome", "progress", "phases",
-    "backup", "totalBytes", "newBytes", "storedBytes", "warnings", "error", "times", "requests",
+    "backup", "totalBytes", "newBytes", "storedBytes", "warnings", "error", "times", "attempts", "requests",
   ]
   private static let wal: Set = [
     "cluster", "systemIdentifier", "timeline", "slot", "state", "receivedLSN", "flushedLSN", "serverLSN", "lastMessage",
