@@ -86,6 +86,10 @@ let package = Package(
         logging,
       ]),
 
+    module(
+      "Monitoring",
+      ["BackupModel", "BlockingWork", "JobState", "Postgres", "Repository", "Scheduling", logging]),
+
     // Control.
     module("Varlink", ["BackupModel", "BlockingWork"]),
     module("ControlProtocol", ["BackupModel", "Varlink"]),
@@ -104,8 +108,8 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "JobState", "Jobs", "KeyManagement", "Repository", "RepositoryAccess", "Scheduling", "Systemd",
-        argumentParser, logging,
+        "DurableFiles", "JobState", "Jobs", "KeyManagement", "Monitoring", "Repository", "RepositoryAccess",
+        "Scheduling", "Systemd", argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -152,6 +156,7 @@ let package = Package(
       ]),
     tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
+    tests("MonitoringTests", ["BackupModel", "JobState", "Monitoring", "Scheduling", "TestSupport"]),
     tests("SystemdTests", ["BackupModel", "Systemd", "TestSupport", logging]),
     tests("DaemonConfigurationTests", ["BackupModel", "DaemonConfiguration", "DurableFiles", "TestSupport"]),
     tests("BackupctlTests", ["BackupModel", "Scheduling", "backupctl"]),

@@ -16,6 +16,7 @@ extension Configuration {
         to: repository.stores.map { ($0.id.rawValue, $0.facts) })
       + Self.changes(
         "job", from: earlier.jobs.map { ($0.id.rawValue, $0.facts) }, to: jobs.map { ($0.id.rawValue, $0.facts) })
+      + Self.changes("monitoring", from: earlier.monitoring.facts, to: monitoring.facts)
   }
 
   /// Keys and values as the file writes them; nil where the key is not set.
@@ -56,6 +57,18 @@ extension DaemonSettings {
       ("history", DurationText.format(history)),
       ("groups.backup", "\(widths.backup)"), ("groups.validation", "\(widths.validation)"),
       ("groups.monitoring", "\(widths.monitoring)"),
+    ]
+  }
+}
+
+extension MonitoringSettings {
+  fileprivate var facts: Configuration.Facts {
+    [
+      ("interval", DurationText.format(interval)), ("grace", DurationText.format(grace)),
+      ("physical-age", physicalAge.map(DurationText.format)), ("logical-age", logicalAge.map(DurationText.format)),
+      ("tables-age", tablesAge.map(DurationText.format)), ("size-drop", "\(sizeDropPercent)"),
+      ("lag-limit", DurationText.format(lagLimit)), ("clock-skew", DurationText.format(clockSkew)),
+      ("disk-forecast", DurationText.format(diskForecast)),
     ]
   }
 }

@@ -7,7 +7,9 @@ import Scheduling
 enum RootKeys {
   static let section = Section(
     path: "", sentence: "The whole file.",
-    keys: ["daemon", "clusters", "repository", "jobs"].map { KeyDeclaration(name: $0, type: "mapping", sentence: "") }
+    keys: ["daemon", "clusters", "repository", "jobs", "monitoring"].map {
+      KeyDeclaration(name: $0, type: "mapping", sentence: "")
+    }
       + ["tiers", "alerts"].map { .refused($0) })
 }
 

@@ -6,6 +6,7 @@ import DaemonConfiguration
 import JobState
 import Jobs
 import Logging
+import Monitoring
 import Repository
 import RepositoryAccess
 import Systemd
@@ -76,6 +77,7 @@ extension DaemonControl {
       configuration.replace(with: new)
       if let repository { await recoverability.replace(with: repository) }
       await runner.apply(jobs, repository: repository)
+      await monitor.apply(MonitorTranslation.plan(of: new, jobs: jobs), repository: repository)
       try resolve()
       logger.notice(
         "configuration reloaded",

@@ -7,6 +7,7 @@ import Glibc
 import JobState
 import Jobs
 import Logging
+import Monitoring
 import Repository
 import Systemd
 
@@ -15,6 +16,7 @@ struct DaemonControl: ControlHandler {
   let configuration: CurrentConfiguration
   let state: JobStateStore
   let runner: JobRunner
+  let monitor: Monitor
   let notifier: Notifier
   let logger: Logger
   private let startedAt = Timestamp.now()
@@ -23,11 +25,12 @@ struct DaemonControl: ControlHandler {
 
   init(
     configuration: CurrentConfiguration, state: JobStateStore, repository: Repository, runner: JobRunner,
-    notifier: Notifier, logger: Logger
+    monitor: Monitor, notifier: Notifier, logger: Logger
   ) {
     self.configuration = configuration
     self.state = state
     self.runner = runner
+    self.monitor = monitor
     self.notifier = notifier
     self.logger = logger
     recoverability = Recoverability(repository)
@@ -52,7 +55,9 @@ struct DaemonControl: ControlHandler {
         status.windows = found.windows
         status.stores = found.stores
         status.lastBackup = found.lastBackup
-        conditions += found.conditions
+        // What the monitor has not seen yet, which looks less often.
+        let known = Set(conditions.map(\.id))
+        conditions += found.conditions.filter { !known.contains($0.id) }
       } catch let error as CancellationError {
         throw error
       } catch {
