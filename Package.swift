@@ -107,6 +107,10 @@ let package = Package(
         logging,
       ]),
 
+    module(
+      "Monitoring",
+      ["BackupModel", "BlockingWork", "JobState", "Postgres", "Repository", "Scheduling", logging]),
+
     // Control.
     module("Varlink", ["BackupModel", "BlockingWork"]),
     module("ControlProtocol", ["BackupModel", "Varlink"]),
@@ -125,8 +129,8 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "Alerts", "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "HealthCheck", "JobState", "Jobs", "KeyManagement", "LogicalBackup", "Recovery", "Repository",
-        "RepositoryAccess", "Scheduling", "Systemd", "Transfer", argumentParser, logging,
+        "DurableFiles", "HealthCheck", "JobState", "Jobs", "KeyManagement", "LogicalBackup", "Monitoring", "Recovery",
+        "Repository", "RepositoryAccess", "Scheduling", "Systemd", "Transfer", argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -182,6 +186,7 @@ let package = Package(
       ]),
     tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
+    tests("MonitoringTests", ["BackupModel", "JobState", "Monitoring", "Scheduling", "TestSupport"]),
     tests("SystemdTests", ["BackupModel", "Systemd", "TestSupport", logging]),
     tests("DaemonConfigurationTests", ["BackupModel", "DaemonConfiguration", "DurableFiles", "TestSupport"]),
     tests("BackupctlTests", ["BackupModel", "Scheduling", "backupctl"]),

@@ -67,6 +67,8 @@ public struct RunRecord: Sendable, Hashable, Codable {
   public var checks: [CheckResult]?
   /// Nil for runs of other kinds.
   public var drill: DrillRecord?
+  /// How often it was tried; nil where once was enough.
+  public var attempts: Int?
 
   public init(
     run: RunID, job: JobID, kind: String, cluster: ClusterID?, trigger: RunTrigger, due: Timestamp, started: Timestamp

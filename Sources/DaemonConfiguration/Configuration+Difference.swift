@@ -20,6 +20,7 @@ extension Configuration {
         "alert channel", from: earlier.alerts.map { ($0.id.rawValue, $0.facts) },
         to: alerts.map { ($0.id.rawValue, $0.facts) })
       + Self.changes("heartbeat", from: earlier.heartbeat?.facts ?? [], to: heartbeat?.facts ?? [])
+      + Self.changes("monitoring", from: earlier.monitoring.facts, to: monitoring.facts)
   }
 
   /// Keys and values as the file writes them; nil where the key is not set.
@@ -60,6 +61,18 @@ extension DaemonSettings {
       ("history", DurationText.format(history)),
       ("groups.backup", "\(widths.backup)"), ("groups.validation", "\(widths.validation)"),
       ("groups.monitoring", "\(widths.monitoring)"),
+    ]
+  }
+}
+
+extension MonitoringSettings {
+  fileprivate var facts: Configuration.Facts {
+    [
+      ("interval", DurationText.format(interval)), ("grace", DurationText.format(grace)),
+      ("physical-age", physicalAge.map(DurationText.format)), ("logical-age", logicalAge.map(DurationText.format)),
+      ("tables-age", tablesAge.map(DurationText.format)), ("size-drop", "\(sizeDropPercent)"),
+      ("lag-limit", DurationText.format(lagLimit)), ("clock-skew", DurationText.format(clockSkew)),
+      ("disk-forecast", DurationText.format(diskForecast)),
     ]
   }
 }

@@ -12,6 +12,7 @@ public struct Configuration: Sendable, Hashable {
   public var alerts: [AlertChannelSettings] = []
   /// Nil: no address is called.
   public var heartbeat: HeartbeatSettings?
+  public var monitoring: MonitoringSettings
 
   /// Reads and checks a file.
   /// - Throws: ``ConfigurationError`` with everything that is wrong with it.

@@ -7,7 +7,7 @@ import Scheduling
 enum RootKeys {
   static let section = Section(
     path: "", sentence: "The whole file.",
-    keys: ["daemon", "clusters", "repository", "jobs", "alerts", "heartbeat"].map {
+    keys: ["daemon", "clusters", "repository", "jobs", "alerts", "heartbeat", "monitoring"].map {
       KeyDeclaration(name: $0, type: "mapping", sentence: "")
     } + ["tiers"].map { .refused($0) })
 }

@@ -25,10 +25,11 @@ struct ConfigurationReader {
     let jobs = sections["jobs"].map { readJobs($0, clusters: clusters) } ?? []
     let alerts = sections["alerts"].map { readAlerts($0, clusters: clusters) } ?? []
     let heartbeat = sections["heartbeat"].flatMap(readHeartbeat)
-    guard let daemon, let clusters, let repository else { return nil }
+    let monitoring = readMonitoring(sections["monitoring"] ?? place.child("", "monitoring"))
+    guard let daemon, let clusters, let repository, let monitoring else { return nil }
     let configuration = Configuration(
       path: path, daemon: daemon, clusters: clusters.map(\.value), repository: repository.value,
-      jobs: jobs.map(\.value), alerts: alerts, heartbeat: heartbeat)
+      jobs: jobs.map(\.value), alerts: alerts, heartbeat: heartbeat, monitoring: monitoring)
     ConfigurationChecks(
       daemon: daemon, clusters: clusters, stores: repository.stores, jobs: jobs,
       daemonPlace: sections["daemon"] ?? place

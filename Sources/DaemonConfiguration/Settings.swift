@@ -15,6 +15,25 @@ public struct DaemonSettings: Sendable, Hashable {
   public var widths: GroupWidths
 }
 
+/// The keys below `monitoring`: when something is wrong enough to be told.
+public struct MonitoringSettings: Sendable, Hashable {
+  /// Between two looks.
+  public var interval: Duration
+  /// Added to the time by which a job must succeed.
+  public var grace: Duration
+  /// How old the newest backup of a class may be; nil: as the schedules allow.
+  public var physicalAge: Duration?
+  public var logicalAge: Duration?
+  public var tablesAge: Duration?
+  /// By how many percent a backup may be smaller than those before it.
+  public var sizeDropPercent: Int
+  /// How long an eventual store may lack something.
+  public var lagLimit: Duration
+  public var clockSkew: Duration
+  /// How long before a disk is full it is told.
+  public var diskForecast: Duration
+}
+
 /// How many runs of a group go on at the same time.
 public struct GroupWidths: Sendable, Hashable {
   public var backup: Int

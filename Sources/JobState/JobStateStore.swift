@@ -190,6 +190,8 @@ public final class JobStateStore: Sendable {
   private func tell(_ change: ConditionChange) {
     for observer in observers.withLock({ $0 }) { observer(change) }
   }
+  /// Whether a condition is raised now: one that follows from it need not be told as well.
+  public func isRaised(_ id: String) -> Bool { memory.withLock { $0.conditions[id] != nil } }
 
   /// Something is wrong. Raised again under the same id it keeps the time since when.
   /// - Returns: Whether it is new, or worse or better than it was: worth telling somebody.
@@ -220,6 +222,19 @@ public final class JobStateStore: Sendable {
       try saveConditions()
       return previous
     }
+  }
+
+  // MARK: Documents of others
+
+  /// A versioned file of the state directory that some other part of the daemon keeps; nil where there is none.
+  /// - Throws: ``JobStateError``; a file that cannot be understood has been moved aside then.
+  public func document<Value: Codable>(_ type: Value.Type, named name: String, now: Timestamp) throws -> Value? {
+    try StateFile.read(type, from: "\(directory)/\(name)", now: now)
+  }
+
+  /// Durable on return.
+  public func write<Value: Codable>(_ value: Value, named name: String) throws {
+    try StateFile.write(value, to: "\(directory)/\(name)")
   }
 
   // MARK: Files

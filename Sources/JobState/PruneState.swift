@@ -13,6 +13,11 @@ public struct PruneState: Sendable, Hashable, Codable {
   public var boot: String
   /// Set where the clock had jumped: by how many seconds. Nothing is deleted for a day then.
   public var clockJumpSeconds: Int64?
+  /// Successful prunes in a row, this one the last, that freed nothing, and when the first of them was; nil for none.
+  public var idleRuns: Int?
+  public var idleSince: Timestamp?
+  /// What is deleted and waits to be removed.
+  public var waitingBytes: ByteCount?
 
   public init(
     cluster: ClusterID, finished: Timestamp, succeeded: Bool, freedBytes: ByteCount,
@@ -25,6 +30,13 @@ public struct PruneState: Sendable, Hashable, Codable {
     self.clockJumpSeconds = clockJumpSeconds
     bootSeconds = HostClock.bootSeconds
     boot = HostClock.boot
+  }
+
+  /// Counts on from the prune before, where both succeeded and freed nothing.
+  public mutating func count(after last: PruneState?) {
+    guard succeeded, freedBytes.value == 0 else { return }
+    idleRuns = (last?.idleRuns ?? 0) + 1
+    idleSince = last?.idleRuns == nil ? finished : last?.idleSince ?? finished
   }
 
   /// How far the clock was set since this was recorded, as far as can be told: within one start of the host both ways,

@@ -68,8 +68,7 @@ struct Pruning: Sendable {
     let deleted = reports.flatMap(\.entries).filter { $0.kind == "backup" && $0.action == .tombstone }
     let removed = reports.flatMap(\.entries).filter { $0.kind == "backup" && $0.action == .remove }
     let errors = reports.compactMap(\.error)
-    try state.record(
-      PruneState(cluster: cluster, finished: .now(), succeeded: errors.isEmpty, freedBytes: freed))
+    try record(reports, freed: freed, succeeded: errors.isEmpty)
     for entry in deleted + removed {
       logger.notice(
         entry.action == .tombstone ? "backup deleted" : "backup removed",
@@ -94,6 +93,15 @@ struct Pruning: Sendable {
       _ = try state.resolve(conditionID)
     }
     return errors.isEmpty
+  }
+
+  private func record(_ reports: [PruneReport], freed: ByteCount, succeeded: Bool) throws {
+    let now = Timestamp.now()
+    var prune = PruneState(cluster: cluster, finished: now, succeeded: succeeded, freedBytes: freed)
+    prune.waitingBytes = reports.flatMap(\.entries).filter { $0.action == .wait }
+      .reduce(ByteCount(0)) { $0 + $1.bytes }
+    prune.count(after: try state.pruneState(of: cluster, now: now))
+    try state.record(prune)
   }
 
   private func raise(_ report: ErrorReport) {

@@ -59,7 +59,8 @@ struct RunAttempts {
         }
         guard attempt < run.job.retries else { return ended(.failed, report) }
         attempt += 1
-        run.change {
+        run.change { [attempt] in
+          $0.attempts = attempt + 1
           $0.warnings.append("attempt \(attempt) failed: \(report.summary)" + (report.detail.map { " (\($0))" } ?? ""))
           $0.progress = RunProgress(phase: "waiting to try again")
         }

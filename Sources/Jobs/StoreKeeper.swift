@@ -109,7 +109,8 @@ final class StoreKeeper: Sendable {
     status.withLock { $0.error = report }
     logger.warning(
       "store not filled, trying again", metadata: ["attempt": "\(failures)", "error": "\(report)"])
-    guard failures >= 3 else { return }
+    // That it does not answer at all is told already, and ends all the same.
+    guard failures >= 4, !state.isRaised("store-unreachable:\(store.id)") else { return }
     note {
       _ = try state.raise(
         Condition(

@@ -19,6 +19,8 @@ final class WALKeeper: Sendable {
   /// Ends this keeper alone: its job was changed or removed.
   let cancellation = Cancellation()
   private let predecessor: Mutex<WALKeeper?>
+  /// Since when WAL is not received, and not stored in each store.
+  private let troubles = Mutex<[String: ContinuousClock.Instant]>([:])
   /// Finished when this keeper has ended.
   private let ended: AsyncStream<Never>
   private let endedInput: AsyncStream<Never>.Continuation
@@ -115,6 +117,7 @@ final class WALKeeper: Sendable {
     case .connected(let server, let position):
       logger.info("WAL streaming begins", metadata: ["server": "\(server)", "position": "\(position)"])
       resolve(conditionID)
+      troubles.withLock { $0[conditionID] = nil }
     case .landingFull, .landingHasRoom, .slotDropped, .landingForecast, .serverForecast: takeBacklog(event)
     case .landingProbed(let sync):
       logger.info(
@@ -124,8 +127,7 @@ final class WALKeeper: Sendable {
     case .warned(let report):
       logger.warning("\(report.summary)", metadata: ["error": "\(report)"])
     case .receivingFailed(let report, let attempts, let delay):
-      // The first failures of a restart are everyday; a minute without WAL is not.
-      if attempts >= 5 { raise(.warning, report) }
+      if lasts(conditionID), !state.isRaised("server:\(job.cluster)") { raise(.warning, report) }
       logger.warning(
         "WAL streaming interrupted, trying again",
         metadata: ["attempt": "\(attempts)", "retryAfter": "\(DurationText.format(delay))", "error": "\(report)"])
@@ -151,16 +153,32 @@ final class WALKeeper: Sendable {
       storesChanged.raise()
       logger.debug("WAL segment stored", metadata: ["timeline": "\(segment.timeline)", "number": "\(segment.number)"])
     case .storeFailed(let store, let report, let attempts):
-      if attempts >= 3 { raise(.warning, report, id: "wal-store:\(job.cluster):\(store)", store: store) }
+      let id = "wal-store:\(job.cluster):\(store)"
+      if lasts(id), !state.isRaised("store-unreachable:\(store)") { raise(.warning, report, id: id, store: store) }
       logger.warning(
         "WAL not stored, trying again",
         metadata: ["store": "\(store)", "attempt": "\(attempts)", "error": "\(report)"])
     case .storeRecovered(let store):
       logger.notice("WAL store works again", metadata: ["store": "\(store)"])
       resolve("wal-store:\(job.cluster):\(store)")
+      troubles.withLock { $0["wal-store:\(job.cluster):\(store)"] = nil }
     case .landingNotCleaned(let report):
       logger.warning("WAL landing directory not cleaned", metadata: ["error": "\(report)"])
     }
+  }
+
+  /// The first failures of a restart are everyday, and why a server or store cannot be reached at all is told by whoever
+  /// asks it. A minute without WAL is neither.
+  private static let patience: Duration = .seconds(45)
+
+  /// Whether it fails for so long now that somebody must know.
+  private func lasts(_ id: String) -> Bool {
+    let since = troubles.withLock { troubles in
+      let since = troubles[id] ?? .now
+      troubles[id] = since
+      return since
+    }
+    return ContinuousClock.now - since >= Self.patience
   }
 
   // MARK: Space

@@ -31,7 +31,10 @@ public struct BackupCatalog: Sendable {
   }
 
   /// Backups of one lineage by sequence number.
-  public func list(_ lineage: Lineage) throws -> (backups: [Backup], damaged: [Damage]) {
+  /// - Parameter known: Manifests read before: none ever changes, so they are not read again.
+  public func list(
+    _ lineage: Lineage, known: [BackupID: Backup] = [:]
+  ) throws -> (backups: [Backup], damaged: [Damage]) {
     var holders: [BackupID: [StoreID]] = [:]
     let listings = try repository.listings(below: lineage.backupsPrefix)
     for (store, listing) in listings {
@@ -45,10 +48,10 @@ public struct BackupCatalog: Sendable {
     var damaged: [Damage] = []
     for (id, stores) in holders {
       do {
-        let header = try readHeader(of: id, lineage)
         // Of a store that does not answer nobody knows.
         let missing = listings.map(\.store.id).filter { !stores.contains($0) }
-        var backup = header.backup(stores: stores, missingStores: missing)
+        var backup = try known[id] ?? readHeader(of: id, lineage).backup(stores: stores, missingStores: missing)
+        (backup.stores, backup.missingStores) = (stores, missing)
         backup.deleted = deletions.tombstone(of: id)?.at
         backups.append(backup)
       } catch {

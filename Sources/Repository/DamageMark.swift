@@ -1,4 +1,4 @@
-internal import BackupModel
+public import BackupModel
 public import BlockingWork
 internal import Storage
 
@@ -13,6 +13,27 @@ struct DamageMark: Codable, Sendable {
   static func list(_ store: RepositoryStore, _ lineage: Lineage) throws -> Set<PackID> {
     Set(
       try store.objects.list(below: lineage.damagePrefix).objects.compactMap { try? PackID($0.name.lastComponent) })
+  }
+}
+
+extension Repository {
+  /// How many packs of a cluster each store marks as damaged; only stores that mark some. Archives are not asked.
+  /// - Throws: `StorageError` where a store does not answer.
+  public func damagedPacks(of cluster: ClusterID) throws -> [StoreID: Int] {
+    var counts: [StoreID: Int] = [:]
+    for lineage in try lineages(of: cluster) {
+      for store in stores {
+        let count = try DamageMark.list(store, lineage).count
+        if count > 0 { counts[store.id, default: 0] += count }
+      }
+    }
+    return counts
+  }
+
+  /// Whether a store holds the root document, archives among them. Asked once, without trying again.
+  /// - Throws: `StorageError`.
+  public func holdsRoot(_ store: RepositoryStore) throws -> Bool {
+    try store.objects.once.size(of: Self.rootName) != nil
   }
 }
 

@@ -7,6 +7,7 @@ import Glibc
 import JobState
 import Jobs
 import Logging
+import Monitoring
 import Repository
 import RepositoryAccess
 import Systemd
@@ -68,9 +69,12 @@ struct Assembly {
   /// Runs until SIGTERM or SIGINT.
   func run() async throws {
     let jobs = try JobTranslation.jobs(of: first, credentials: configuration.credentials)
+    let monitor = Monitor(
+      MonitorTranslation.plan(of: first, jobs: jobs), repository: repository, state: state,
+      sources: Self.sources(runner), logger: logger)
     let control = DaemonControl(
-      configuration: configuration, state: state, repository: repository, runner: runner, notifier: notifier,
-      alerts: alerts, logger: logger)
+      configuration: configuration, state: state, repository: repository, runner: runner, monitor: monitor,
+      notifier: notifier, alerts: alerts, logger: logger)
     var options = ControlServerOptions(path: first.daemon.socket, version: Backupd.version)
     options.adminGroup = try AdminGroup.identifier(of: first.daemon.adminGroup)
     let server = ControlServer(options: options, handler: control, logger: logger)
@@ -101,6 +105,7 @@ struct Assembly {
       group.addTask { await control.reportStatus() }
       group.addTask { await alerts.run() }
       group.addTask { await control.sendHeartbeat() }
+      group.addTask { await monitor.run() }
       // Not in the loop below: a reload that waits for a store must not keep the daemon from being stopped.
       group.addTask { for await _ in reloads { await control.reloadOnSignal() } }
       group.addTask { await Watchdog(runner: runner, notifier: notifier, logger: logger).run() }
@@ -116,6 +121,16 @@ struct Assembly {
       group.cancelAll()
     }
     logger.info("backupd has stopped")
+  }
+
+  private static func sources(_ runner: JobRunner) -> Monitor.Sources {
+    Monitor.Sources(
+      walStatus: { await runner.walStatus() },
+      lags: {
+        await runner.storeStatus().map {
+          StoreLag(store: $0.name, behindSince: $0.behindSince, missingBytes: ByteCount($0.missingBytes))
+        }
+      })
   }
 
   static func summary(_ configuration: Configuration) -> String {

@@ -6,6 +6,7 @@ import DaemonConfiguration
 import JobState
 import Jobs
 import Logging
+import Monitoring
 import Repository
 import RepositoryAccess
 import Systemd
@@ -77,6 +78,7 @@ extension DaemonControl {
       if let repository { await recoverability.replace(with: repository) }
       await runner.apply(jobs, repository: repository)
       alerts.apply(AlertTranslation.routes(of: new, credentials: credentials))
+      await monitor.apply(MonitorTranslation.plan(of: new, jobs: jobs), repository: repository)
       try resolve()
       logger.notice(
         "configuration reloaded",

@@ -8,6 +8,7 @@ import Glibc
 import JobState
 import Jobs
 import Logging
+import Monitoring
 import Repository
 import Systemd
 
@@ -16,6 +17,7 @@ struct DaemonControl: ControlHandler {
   let configuration: CurrentConfiguration
   let state: JobStateStore
   let runner: JobRunner
+  let monitor: Monitor
   let notifier: Notifier
   let alerts: AlertNotifier
   let logger: Logger
@@ -25,11 +27,12 @@ struct DaemonControl: ControlHandler {
 
   init(
     configuration: CurrentConfiguration, state: JobStateStore, repository: Repository, runner: JobRunner,
-    notifier: Notifier, alerts: AlertNotifier, logger: Logger
+    monitor: Monitor, notifier: Notifier, alerts: AlertNotifier, logger: Logger
   ) {
     self.configuration = configuration
     self.state = state
     self.runner = runner
+    self.monitor = monitor
     self.notifier = notifier
     self.alerts = alerts
     self.logger = logger
@@ -55,7 +58,9 @@ struct DaemonControl: ControlHandler {
         status.windows = found.windows
         status.stores = found.stores
         status.lastBackup = found.lastBackup
-        conditions += found.conditions
+        // What the monitor has not seen yet, which looks less often.
+        let known = Set(conditions.map(\.id))
+        conditions += found.conditions.filter { !known.contains($0.id) }
       } catch let error as CancellationError {
         throw error
       } catch {

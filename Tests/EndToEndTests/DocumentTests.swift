@@ -107,7 +107,8 @@ import Testing
   ]
   private static let run: Set = [
     "run", "job", "kind", "cluster", "trigger", "due", "started", "finished", "outcome", "progress", "phases",
-    "backup", "totalBytes", "newBytes", "storedBytes", "warnings", "error", "times", "requests", "checks", "drill",
+    "backup", "totalBytes", "newBytes", "storedBytes", "warnings", "error", "times", "attempts", "requests", "checks",
+    "drill",
   ]
   private static let wal: Set = [
     "cluster", "systemIdentifier", "timeline", "slot", "state", "receivedLSN", "flushedLSN", "serverLSN", "lastMessage",

@@ -31,7 +31,7 @@ extension RunRecord: JSONConvertible {
       "run": run, "job": job, "kind": kind, "cluster": cluster, "trigger": trigger, "due": due, "started": started,
       "finished": finished, "outcome": outcome, "progress": progress, "phases": phases, "backup": backup,
       "totalBytes": totalBytes, "newBytes": newBytes, "storedBytes": storedBytes, "warnings": warnings, "error": error,
-      "times": times ?? 1, "requests": requests, "checks": checks, "drill": drill,
+      "times": times ?? 1, "attempts": attempts ?? 1, "requests": requests, "checks": checks, "drill": drill,
     ])
   }
 }

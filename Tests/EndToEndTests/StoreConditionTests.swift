@@ -1,0 +1,177 @@
+import Foundation
+import Glibc
+import TestSupport
+import Testing
+
+@Suite("What is wrong with a store is told once, and its end once", .serialized, .enabled(if: ProgramUser.canSwitch))
+struct StoreConditionTests {
+  @Test("a directory that the daemon may no longer enter") func revoked() throws {
+    try PostgresServer.run { server in
+      try ConditionSite.run(server) { conditions in
+        let store = conditions.site.store
+        try Program.succeed("chmod", ["000", store])
+        defer { _ = try? Program.run("chmod", ["755", store]) }
+        let id = "store-unreachable:local"
+        try Poll.until(.seconds(60), id, every: .milliseconds(200)) { conditions.told("condition raised", of: id) > 0 }
+        // What status finds for itself may be beside it, and is told nobody.
+        #expect(try conditions.raised().filter { $0 != "repository:main" } == [id])
+        try Program.succeed("chmod", ["755", store])
+        try conditions.expectResolved(id)
+      }
+    }
+  }
+
+  @Test("another disk in its place") func replaced() throws {
+    try PostgresServer.run { server in
+      try ConditionSite.run(server, change: { $0.streamsWAL = false }) { conditions in
+        let store = conditions.site.store
+        try FileManager.default.moveItem(atPath: store, toPath: store + "-aside")
+        try FileManager.default.createDirectory(atPath: store, withIntermediateDirectories: false)
+        let text = try conditions.expectRaised("store-unreachable:local", severity: "critical")
+        #expect(text.contains("repository.json"), "\(text)")
+        try FileManager.default.removeItem(atPath: store)
+        try FileManager.default.moveItem(atPath: store + "-aside", toPath: store)
+        try conditions.expectResolved("store-unreachable:local")
+      }
+    }
+  }
+
+  @Test("one that lacks for too long what the others hold") func lag() throws {
+    try PostgresServer.run { server in
+      try BackupSite.run(server, creating: false) { site in
+        let second = site.directory + "/second"
+        let stores = [("stores:\n", "stores:\n    second: {path: \(second), durability: eventual}\n")]
+        try site.configure(monitoring: ["lag-limit: 5s"], replacing: stores)
+        try site.succeed("repository", "create")
+        // Readable, and nothing can be added.
+        try Program.succeed("chmod", ["-R", "a-w", second])
+        defer { _ = try? Program.run("chmod", ["-R", "u+w", second]) }
+        try site.withDaemon { daemon in
+          let conditions = ConditionSite(site: site, daemon: daemon)
+          try site.backup()
+          let text = try conditions.expectRaised("store-lag:second")
+          #expect(text.contains("lags behind the others"), "\(text)")
+          try Program.succeed("chmod", ["-R", "u+w", second])
+          try conditions.expectResolved("store-lag:second", deadline: .seconds(120))
+        }
+      }
+    }
+  }
+
+  @Test("a pack that verification found damaged, until nothing needs it") func damage() throws {
+    try PostgresServer.run { server in
+      try ConditionSite.run(server, change: { $0.streamsWAL = false }) { conditions in
+        let site = conditions.site
+        let first = try site.backup()
+        let pack = try site.object("packs")
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: pack))
+        bytes[bytes.count / 2] ^= 0xFF
+        try FileManager.default.removeItem(atPath: pack)
+        try bytes.write(to: URL(fileURLWithPath: pack))
+        try ProgramUser.postgres.own(pack)
+        #expect(try site.backupctl("verify", "--full").status == .exited(1))
+        let text = try conditions.expectRaised("damage:local:main", severity: "critical")
+        #expect(text.contains("damaged packs"), "\(text)")
+        // Two that do not lean on it.
+        for _ in 0..<2 { try site.backup() }
+        try site.succeed("delete", first)
+        try site.pruneLater(.seconds(3 * 86400))
+        try site.pruneLater(.seconds(6 * 86400))
+        try conditions.expectResolved("damage:local:main", deadline: .seconds(90))
+      }
+    }
+  }
+
+  @Test("a manifest that cannot be read") func damagedManifest() throws {
+    try PostgresServer.run { server in
+      try ConditionSite.run(server, change: { $0.streamsWAL = false }) { conditions in
+        let site = conditions.site
+        let id = try site.backup()
+        let manifest = try site.object("backups")
+        try conditions.daemon.stop()
+        let good = try Data(contentsOf: URL(fileURLWithPath: manifest))
+        func put(_ bytes: Data) throws {
+          try FileManager.default.removeItem(atPath: manifest)
+          try bytes.write(to: URL(fileURLWithPath: manifest))
+          try ProgramUser.postgres.own(manifest)
+        }
+        try put(good.prefix(good.count / 2))
+        try site.withDaemon { daemon in
+          let conditions = ConditionSite(site: site, daemon: daemon)
+          let name = "damaged-backup:\(id)"
+          try Poll.until(.seconds(60), name, every: .milliseconds(200)) {
+            conditions.told("condition raised", of: name) > 0
+          }
+          try put(good)
+          try conditions.expectResolved(name)
+        }
+      }
+    }
+  }
+
+  @Test("a disk that is nearly full") func disk() throws {
+    try SmallDisk.run(megabytes: 200) { disk in
+      try PostgresServer.run { server in
+        try ConditionSite.run(server, change: { $0.storePath = disk + "/store" }) { conditions in
+          try SmallDisk.filled(disk, leavingMegabytes: 4) {
+            let text = try conditions.expectRaised("disk:store:local", severity: "critical")
+            #expect(text.contains("is nearly full"), "\(text)")
+          }
+          try conditions.expectResolved("disk:store:local")
+        }
+      }
+    }
+  }
+
+  @Test("a disk that fills, before it is full") func forecast() throws {
+    try SmallDisk.run(megabytes: 400) { disk in
+      try PostgresServer.run { server in
+        let change: (inout BackupSite.Options) -> Void = { $0.storePath = disk + "/store" }
+        try ConditionSite.run(server, monitoring: ["disk-forecast: 3m"], change: change) { conditions in
+          // A little each time it is looked at.
+          var files = 0
+          try Poll.until(.seconds(60), "the forecast", every: .milliseconds(300)) {
+            files += 1
+            try Program.succeed("fallocate", ["-l", "2MiB", disk + "/filler-\(files)"])
+            return try conditions.raised() != []
+          }
+          let text = try conditions.expectRaised("disk:store:local")
+          #expect(text.contains("will be full") && text.contains("it is full in"), "\(text)")
+          for number in 1...files { try FileManager.default.removeItem(atPath: disk + "/filler-\(number)") }
+          try conditions.expectResolved("disk:store:local")
+        }
+      }
+    }
+  }
+
+  @Test("prunes that free nothing while there is no room") func pruneIdle() throws {
+    try SmallDisk.run(megabytes: 400) { disk in
+      try PostgresServer.run { server in
+        let change: (inout BackupSite.Options) -> Void = {
+          $0.storePath = disk + "/store"
+          $0.streamsWAL = false
+          $0.physical = ["keep: 30d"]
+        }
+        try ConditionSite.run(server, change: change) { conditions in
+          try SmallDisk.filled(disk, leavingMegabytes: 36) {
+            for _ in 0..<4 {
+              try conditions.site.backup()
+              try Self.waitUntilPruned(conditions)
+            }
+            let text = try conditions.expectRaised("prune-idle:main", severity: "warning")
+            #expect(text.contains("prunes removed nothing"), "\(text)")
+          }
+          try conditions.expectResolved("prune-idle:main")
+        }
+      }
+    }
+  }
+
+  /// Each backup is followed by a prune.
+  private static func waitUntilPruned(_ conditions: ConditionSite) throws {
+    let backups = try conditions.site.json("backups").array?.count ?? 0
+    try Poll.until(.seconds(30), "\(backups) prunes", every: .milliseconds(100)) {
+      conditions.daemon.log.split(separator: "\n").count { $0.contains("prune ends") } >= backups
+    }
+  }
+}
