@@ -53,6 +53,7 @@ let package = Package(
     module("Cryptography", ["BackupModel", "COpenSSL"]),
     module("TarArchive", ["BackupModel"]),
     module("Scheduling", ["BackupModel"]),
+    module("Objectives", ["BackupModel"]),
 
     // Resources.
     module("Postgres", ["BackupModel", "BlockingWork", "CLibPQ"]),
@@ -82,8 +83,8 @@ let package = Package(
     module(
       "Jobs",
       [
-        "BackupModel", "BackupPipeline", "BlockingWork", "JobState", "Repository", "Scheduling", "WALArchiving",
-        logging,
+        "BackupModel", "BackupPipeline", "BlockingWork", "JobState", "Objectives", "Repository", "Scheduling",
+        "WALArchiving", logging,
       ]),
 
     // Control.
@@ -104,8 +105,8 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "JobState", "Jobs", "KeyManagement", "Repository", "RepositoryAccess", "Scheduling", "Systemd",
-        argumentParser, logging,
+        "DurableFiles", "JobState", "Jobs", "KeyManagement", "Objectives", "Repository", "RepositoryAccess",
+        "Scheduling", "Systemd", argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -150,6 +151,7 @@ let package = Package(
         "BackupModel", "BlockingWork", "JobState", "Jobs", "KeyManagement", "Repository", "Scheduling", "Storage",
         "TestSupport", logging,
       ]),
+    tests("ObjectivesTests", ["BackupModel", "Objectives"]),
     tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
     tests("SystemdTests", ["BackupModel", "Systemd", "TestSupport", logging]),

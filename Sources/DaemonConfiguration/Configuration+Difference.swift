@@ -16,6 +16,8 @@ extension Configuration {
         to: repository.stores.map { ($0.id.rawValue, $0.facts) })
       + Self.changes(
         "job", from: earlier.jobs.map { ($0.id.rawValue, $0.facts) }, to: jobs.map { ($0.id.rawValue, $0.facts) })
+      + Self.changes(
+        "tier", from: earlier.tiers.map { ($0.id.rawValue, $0.facts) }, to: tiers.map { ($0.id.rawValue, $0.facts) })
   }
 
   /// Keys and values as the file writes them; nil where the key is not set.
@@ -134,6 +136,15 @@ extension GCSPlace {
     case .none: "none"
     case .serviceAccount(let source): source.description
     }
+  }
+}
+
+extension TierSettings {
+  fileprivate var facts: Configuration.Facts {
+    [
+      ("cluster", cluster.rawValue), ("tables", tables.isEmpty ? nil : tables.joined(separator: ", ")),
+      ("rpo", DurationText.format(rpo)), ("rto", DurationText.format(rto)),
+    ]
   }
 }
 

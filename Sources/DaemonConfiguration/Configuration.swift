@@ -9,6 +9,7 @@ public struct Configuration: Sendable, Hashable {
   public var clusters: [ClusterSettings]
   public var repository: RepositorySettings
   public var jobs: [JobSettings]
+  public var tiers: [TierSettings]
 
   /// Reads and checks a file.
   /// - Throws: ``ConfigurationError`` with everything that is wrong with it.

@@ -7,8 +7,10 @@ import Scheduling
 enum RootKeys {
   static let section = Section(
     path: "", sentence: "The whole file.",
-    keys: ["daemon", "clusters", "repository", "jobs"].map { KeyDeclaration(name: $0, type: "mapping", sentence: "") }
-      + ["tiers", "alerts"].map { .refused($0) })
+    keys: ["daemon", "clusters", "repository", "jobs", "tiers"].map {
+      KeyDeclaration(name: $0, type: "mapping", sentence: "")
+    }
+      + ["alerts"].map { .refused($0) })
 }
 
 enum DaemonKeys {

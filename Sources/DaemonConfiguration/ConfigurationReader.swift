@@ -23,10 +23,11 @@ struct ConfigurationReader {
     let clusters = section("clusters").map(readClusters)
     let repository = section("repository").flatMap(readRepository)
     let jobs = sections["jobs"].map { readJobs($0, clusters: clusters) } ?? []
+    let tiers = sections["tiers"].map { readTiers($0, clusters: clusters) } ?? []
     guard let daemon, let clusters, let repository else { return nil }
     let configuration = Configuration(
       path: path, daemon: daemon, clusters: clusters.map(\.value), repository: repository.value,
-      jobs: jobs.map(\.value))
+      jobs: jobs.map(\.value), tiers: tiers)
     ConfigurationChecks(
       daemon: daemon, clusters: clusters, stores: repository.stores, jobs: jobs,
       daemonPlace: sections["daemon"] ?? place

@@ -248,6 +248,9 @@ extension JobRunner {
     keepers.filter { $0.value.archiver.isStalled(for: limit) }.keys.sorted()
   }
 
+  /// How far into the present the WAL of each cluster reaches that is streamed and heard of.
+  func walReach() -> [ClusterID: WALReach] { keepers.compactMapValues { $0.archiver.reach() } }
+
   public func walStatus() -> [WALStatus] {
     keepers.values.map { $0.status() }.sorted { $0.cluster < $1.cluster }
   }

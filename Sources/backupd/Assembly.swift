@@ -23,6 +23,7 @@ struct Assembly {
   private let state: JobStateStore
   private let repository: Repository
   private let runner: JobRunner
+  private let objectives: ObjectivesKeeper
   private let notifier: Notifier
   private let logger: Logger
   private let first: Configuration
@@ -56,6 +57,7 @@ struct Assembly {
     }
     runner = JobRunner(
       .init(stateDirectory: first.daemon.stateDirectory), repository: repository, state: state, logger: logger)
+    objectives = try ObjectivesKeeper(runner: runner, state: state, repository: repository, logger: logger)
     configuration = CurrentConfiguration(first, credentials: credentials)
     self.lock = StateLock(lock)
   }
@@ -64,12 +66,12 @@ struct Assembly {
   func run() async throws {
     let jobs = try JobTranslation.jobs(of: first, credentials: configuration.credentials)
     let control = DaemonControl(
-      configuration: configuration, state: state, repository: repository, runner: runner, notifier: notifier,
-      logger: logger)
+      configuration: configuration, state: state, repository: repository, runner: runner, objectives: objectives,
+      notifier: notifier, logger: logger)
     var options = ControlServerOptions(path: first.daemon.socket, version: Backupd.version)
     options.adminGroup = try AdminGroup.identifier(of: first.daemon.adminGroup)
     let server = ControlServer(options: options, handler: control, logger: logger)
-    let (runner, notifier, logger) = (runner, notifier, logger)
+    let (runner, objectives, notifier, logger) = (runner, objectives, notifier, logger)
     let summary = Self.summary(first)
     let socket = first.daemon.socket
     // However often the signal comes meanwhile, one more reload sees the newest file.
@@ -81,6 +83,7 @@ struct Assembly {
       metadata: ["version": "\(Backupd.version)", "configuration": "\(first.path)", "jobs": "\(first.jobs.count)"])
     // Before anybody can ask for one of them.
     await runner.apply(jobs)
+    objectives.apply(first, jobs)
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await runner.run(jobs) }
       group.addTask {
@@ -92,6 +95,7 @@ struct Assembly {
             "ready", metadata: ["socket": "\(socket)", JournalMessage.key: JournalMessage.ready.metadata])
         }
       }
+      group.addTask { await objectives.run() }
       group.addTask { await control.reportStatus() }
       // Not in the loop below: a reload that waits for a store must not keep the daemon from being stopped.
       group.addTask { for await _ in reloads { await control.reloadOnSignal() } }

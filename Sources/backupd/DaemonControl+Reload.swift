@@ -76,6 +76,7 @@ extension DaemonControl {
       configuration.replace(with: new)
       if let repository { await recoverability.replace(with: repository) }
       await runner.apply(jobs, repository: repository)
+      objectives.apply(new, jobs, repository: repository)
       try resolve()
       logger.notice(
         "configuration reloaded",

@@ -19,15 +19,17 @@ struct DaemonControl: ControlHandler {
   let logger: Logger
   private let startedAt = Timestamp.now()
   let recoverability: Recoverability
+  let objectives: ObjectivesKeeper
   let reloadTurns = Turns()
 
   init(
     configuration: CurrentConfiguration, state: JobStateStore, repository: Repository, runner: JobRunner,
-    notifier: Notifier, logger: Logger
+    objectives: ObjectivesKeeper, notifier: Notifier, logger: Logger
   ) {
     self.configuration = configuration
     self.state = state
     self.runner = runner
+    self.objectives = objectives
     self.notifier = notifier
     self.logger = logger
     recoverability = Recoverability(repository)
@@ -43,7 +45,8 @@ struct DaemonControl: ControlHandler {
     var clusters: [ClusterStatus] = []
     for cluster in current.clusters {
       var status = ClusterStatus(
-        name: cluster.id, systemIdentifier: nil, windows: [], stores: [], lastBackup: nil,
+        name: cluster.id, systemIdentifier: nil, windows: [], stores: [], roads: objectives.roads(of: cluster.id),
+        lastBackup: nil,
         wal: wal.first { $0.cluster == cluster.id })
       do {
         let newest = jobs.filter { $0.cluster == cluster.id }.compactMap(\.lastSuccess).max()
@@ -70,7 +73,7 @@ struct DaemonControl: ControlHandler {
     }
     return DaemonStatus(
       version: Backupd.version, pid: getpid(), startedAt: startedAt, configurationPath: current.path,
-      configurationLoadedAt: configuration.loaded, clusters: clusters, stores: stores,
+      configurationLoadedAt: configuration.loaded, clusters: clusters, tiers: objectives.tiers, stores: stores,
       jobs: jobs, running: state.liveRuns(), conditions: conditions)
   }
 

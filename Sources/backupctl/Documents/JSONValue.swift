@@ -128,6 +128,7 @@ extension Timestamp: JSONText {}
 extension ClusterID: JSONText {}
 extension JobID: JSONText {}
 extension StoreID: JSONText {}
+extension TierID: JSONText {}
 extension RunID: JSONText {}
 extension BackupID: JSONText {}
 extension SystemIdentifier: JSONText {}
@@ -141,3 +142,5 @@ extension BackupKind: JSONConvertible {}
 extension RunOutcome: JSONConvertible {}
 extension RunTrigger: JSONConvertible {}
 extension Condition.Severity: JSONConvertible {}
+extension RecoveryRoad.Means: JSONConvertible {}
+extension ObjectiveState: JSONConvertible {}
