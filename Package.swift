@@ -54,6 +54,7 @@ let package = Package(
     module("TarArchive", ["BackupModel"]),
     module("Scheduling", ["BackupModel"]),
     module("Objectives", ["BackupModel"]),
+    module("MetricsExport", ["BackupModel", "BlockingWork"]),
 
     // Resources.
     module("Postgres", ["BackupModel", "BlockingWork", "CLibPQ"]),
@@ -105,7 +106,8 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "JobState", "Jobs", "KeyManagement", "Objectives", "Repository", "RepositoryAccess",
+        "DurableFiles", "JobState", "Jobs", "KeyManagement", "MetricsExport", "Objectives", "Repository",
+        "RepositoryAccess",
         "Scheduling", "Systemd", argumentParser, logging,
       ],
       swiftSettings: settings),
@@ -151,6 +153,7 @@ let package = Package(
         "BackupModel", "BlockingWork", "JobState", "Jobs", "KeyManagement", "Repository", "Scheduling", "Storage",
         "TestSupport", logging,
       ]),
+    tests("MetricsExportTests", ["BackupModel", "BlockingWork", "MetricsExport", "TestSupport"]),
     tests("ObjectivesTests", ["BackupModel", "Objectives"]),
     tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),

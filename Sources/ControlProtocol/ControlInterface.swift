@@ -300,6 +300,9 @@ public enum ControlInterface {
     # How far the WAL of each cluster has come.
     method GetWALStatus() -> (clusters: []WALStatus)
 
+    # The daemon in numbers, in Prometheus' text format.
+    method GetMetrics() -> (text: string)
+
     # The configuration has no such job.
     error NoSuchJob (summary: string, detail: ?string, hint: ?string)
 

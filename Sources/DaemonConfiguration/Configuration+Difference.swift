@@ -16,6 +16,7 @@ extension Configuration {
         to: repository.stores.map { ($0.id.rawValue, $0.facts) })
       + Self.changes(
         "job", from: earlier.jobs.map { ($0.id.rawValue, $0.facts) }, to: jobs.map { ($0.id.rawValue, $0.facts) })
+      + Self.changes("metrics", from: earlier.metrics.facts, to: metrics.facts)
       + Self.changes(
         "tier", from: earlier.tiers.map { ($0.id.rawValue, $0.facts) }, to: tiers.map { ($0.id.rawValue, $0.facts) })
   }
@@ -136,6 +137,12 @@ extension GCSPlace {
     case .none: "none"
     case .serviceAccount(let source): source.description
     }
+  }
+}
+
+extension MetricsSettings {
+  fileprivate var facts: Configuration.Facts {
+    [("textfile", textFile), ("every", DurationText.format(interval)), ("listen", listen?.description)]
   }
 }
 

@@ -10,6 +10,7 @@ public struct Configuration: Sendable, Hashable {
   public var repository: RepositorySettings
   public var jobs: [JobSettings]
   public var tiers: [TierSettings]
+  public var metrics: MetricsSettings
 
   /// Reads and checks a file.
   /// - Throws: ``ConfigurationError`` with everything that is wrong with it.

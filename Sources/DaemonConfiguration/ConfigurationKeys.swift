@@ -7,7 +7,7 @@ import Scheduling
 enum RootKeys {
   static let section = Section(
     path: "", sentence: "The whole file.",
-    keys: ["daemon", "clusters", "repository", "jobs", "tiers"].map {
+    keys: ["daemon", "clusters", "repository", "jobs", "tiers", "metrics"].map {
       KeyDeclaration(name: $0, type: "mapping", sentence: "")
     }
       + ["alerts"].map { .refused($0) })

@@ -24,10 +24,11 @@ struct ConfigurationReader {
     let repository = section("repository").flatMap(readRepository)
     let jobs = sections["jobs"].map { readJobs($0, clusters: clusters) } ?? []
     let tiers = sections["tiers"].map { readTiers($0, clusters: clusters) } ?? []
+    let metrics = readMetrics(sections["metrics"] ?? place.child("", "metrics"))
     guard let daemon, let clusters, let repository else { return nil }
     let configuration = Configuration(
       path: path, daemon: daemon, clusters: clusters.map(\.value), repository: repository.value,
-      jobs: jobs.map(\.value), tiers: tiers)
+      jobs: jobs.map(\.value), tiers: tiers, metrics: metrics)
     ConfigurationChecks(
       daemon: daemon, clusters: clusters, stores: repository.stores, jobs: jobs,
       daemonPlace: sections["daemon"] ?? place

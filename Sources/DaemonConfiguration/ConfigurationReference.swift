@@ -6,7 +6,7 @@ public enum ConfigurationReference {
   static let sections = [
     DaemonKeys.section, GroupKeys.section, ClusterKeys.section, RepositoryKeys.section, EncryptionKeys.section,
     StoreKeys.section, S3Keys.section, GCSKeys.section, SFTPKeys.section, JobKeys.section, JobKeys.physicalSection,
-    JobKeys.walSection, JobKeys.copySection, TierKeys.section,
+    JobKeys.walSection, JobKeys.copySection, TierKeys.section, MetricsKeys.section,
   ]
 
   /// The path and the declaration of every key this version reads.

@@ -109,6 +109,8 @@ public final class ObjectivesKeeper: Sendable {
 
   /// What was found last; empty before the first look.
   public var tiers: [TierStatus] { memory.withLock { $0.tiers } }
+  /// Clusters that were looked at.
+  public var clusters: Set<ClusterID> { memory.withLock { Set($0.roads.keys) } }
   public func roads(of cluster: ClusterID) -> [RecoveryRoad] { memory.withLock { $0.roads[cluster] ?? [] } }
 
   /// Looks again and again until cancelled.

@@ -32,6 +32,11 @@ public struct WALReach: Sendable, Hashable {
 }
 
 extension WALArchiver {
+  /// Stores whose last answer was an error.
+  public var failingStores: Set<StoreID> {
+    queue.look { Set($0.stores.filter { $0.value.error != nil }.keys) }
+  }
+
   /// Nil until the server has said how far it is, since the archiver began; of WAL that is only pushed always.
   public func reach() -> WALReach? {
     let receiver = state.look()

@@ -6,6 +6,7 @@ import Glibc
 import JobState
 import Jobs
 import Logging
+import MetricsExport
 import Repository
 import RepositoryAccess
 import Systemd
@@ -73,6 +74,8 @@ struct Assembly {
     let server = ControlServer(options: options, handler: control, logger: logger)
     let (runner, objectives, notifier, logger) = (runner, objectives, notifier, logger)
     let summary = Self.summary(first)
+    let board = MetricsBoard()
+    let metricsServer = first.metrics.listen.map { MetricsServer(.init($0.endpoint), board: board) }
     let socket = first.daemon.socket
     // However often the signal comes meanwhile, one more reload sees the newest file.
     let (reloads, reloadInput) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -96,6 +99,8 @@ struct Assembly {
         }
       }
       group.addTask { await objectives.run() }
+      group.addTask { await MetricsPublisher(control, board: board).run() }
+      if let metricsServer { group.addTask { await control.serve(metricsServer) } }
       group.addTask { await control.reportStatus() }
       // Not in the loop below: a reload that waits for a store must not keep the daemon from being stopped.
       group.addTask { for await _ in reloads { await control.reloadOnSignal() } }

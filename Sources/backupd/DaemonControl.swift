@@ -17,7 +17,7 @@ struct DaemonControl: ControlHandler {
   let runner: JobRunner
   let notifier: Notifier
   let logger: Logger
-  private let startedAt = Timestamp.now()
+  let startedAt = Timestamp.now()
   let recoverability: Recoverability
   let objectives: ObjectivesKeeper
   let reloadTurns = Turns()

@@ -88,6 +88,7 @@ final class FakeDaemon: ControlHandler {
   func ping() async -> PingReply { PingReply(version: "1.2.3", pid: 42, startedAt: Self.started) }
   func status() async throws -> DaemonStatus { Self.status }
   func jobs() async throws -> [JobSummary] { [Self.summary] }
+  func metrics() async throws -> String { "backupd_up 1\n" }
   func walStatus() async throws -> [WALStatus] { [Self.wal] }
   func acknowledgeGaps(of cluster: ClusterID?, caller: Caller) async throws -> [ClusterID] { [Self.wal.cluster] }
   func pushWAL(_ path: String, of cluster: ClusterID, caller: Caller) async throws {

@@ -11,7 +11,10 @@ enum Overview {
   static let groups = [
     Group(
       title: "What is recoverable",
-      commands: [StatusCommand.self, BackupsCommand.self, WALCommand.self, ShowCommand.self, VerifyCommand.self]),
+      commands: [
+        StatusCommand.self, BackupsCommand.self, WALCommand.self, ShowCommand.self, VerifyCommand.self,
+        MetricsCommand.self,
+      ]),
     Group(
       title: "Take and look",
       commands: [
