@@ -53,6 +53,8 @@ let package = Package(
     module("Cryptography", ["BackupModel", "COpenSSL"]),
     module("TarArchive", ["BackupModel"]),
     module("Scheduling", ["BackupModel"]),
+    module("Objectives", ["BackupModel"]),
+    module("MetricsExport", ["BackupModel", "BlockingWork"]),
 
     module("ServerPrograms", ["BackupModel", "BlockingWork", "CLinux", "DurableFiles"]),
 
@@ -97,7 +99,7 @@ let package = Package(
       "Jobs",
       [
         "BackupModel", "BackupPipeline", "BlockingWork", "DurableFiles", "HealthCheck", "JobState", "LogicalBackup",
-        "Postgres", "Recovery", "Repository", "Scheduling", "WALArchiving", logging,
+        "Objectives", "Postgres", "Recovery", "Repository", "Scheduling", "WALArchiving", logging,
       ]),
 
     module(
@@ -129,8 +131,9 @@ let package = Package(
       name: "backupd",
       dependencies: [
         "Alerts", "BackupModel", "BlockingWork", "CLinux", "ControlProtocol", "ControlServer", "DaemonConfiguration",
-        "DurableFiles", "HealthCheck", "JobState", "Jobs", "KeyManagement", "LogicalBackup", "Monitoring", "Recovery",
-        "Repository", "RepositoryAccess", "Scheduling", "Systemd", "Transfer", argumentParser, logging,
+        "DurableFiles", "HealthCheck", "JobState", "Jobs", "KeyManagement", "LogicalBackup", "MetricsExport",
+        "Monitoring", "Objectives", "Recovery", "Repository", "RepositoryAccess", "Scheduling", "Systemd", "Transfer",
+        argumentParser, logging,
       ],
       swiftSettings: settings),
     .executableTarget(
@@ -184,6 +187,8 @@ let package = Package(
         "Alerts", "BackupModel", "BlockingWork", "DurableFiles", "JobState", "Scheduling", "TestSupport", "Transfer",
         logging,
       ]),
+    tests("MetricsExportTests", ["BackupModel", "BlockingWork", "MetricsExport", "TestSupport"]),
+    tests("ObjectivesTests", ["BackupModel", "Objectives"]),
     tests("SchedulingTests", ["BackupModel", "Scheduling", "TestSupport"]),
     tests("JobStateTests", ["BackupModel", "DurableFiles", "JobState", "TestSupport"]),
     tests("MonitoringTests", ["BackupModel", "JobState", "Monitoring", "Scheduling", "TestSupport"]),

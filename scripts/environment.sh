@@ -12,9 +12,12 @@ fi
 : "${BACKUPD_TEST_PG:=$BACKUPD_TEST_CACHE/postgresql}"
 # A Python with the Varlink client and what the second reader of the repository needs.
 : "${BACKUPD_TEST_PYTHON:=$BACKUPD_TEST_CACHE/python/bin/python3}"
+# Prometheus' tool, which checks metrics and rules.
 # Scripts that start real servers, and the Python environment whose servers they start.
 : "${BACKUPD_TEST_PARTS:=$repo_root/../shared/test-parts}"
 : "${BACKUPD_TEST_SERVERS:=$BACKUPD_TEST_CACHE/servers}"
+: "${BACKUPD_TEST_PROMTOOL:=$BACKUPD_TEST_CACHE/promtool}"
+export BACKUPD_TEST_PROMTOOL
 export BACKUPD_TEST_PARTS BACKUPD_TEST_SERVERS repo_root BACKUPD_TEST_CACHE BACKUPD_TEST_PG BACKUPD_TEST_PYTHON
 
 say() { printf '%s\n' "$*"; }

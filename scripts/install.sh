@@ -49,6 +49,7 @@ documents=$prefix/share/doc/backupd
 put 644 etc/backupd.yaml.example "$documents/examples/backupd.yaml"
 for file in etc/aws-policies/*.json; do put 644 "$file" "$documents/examples/aws-policies/${file##*/}"; done
 put 644 etc/checks.sql "$documents/examples/checks.sql"
+for file in etc/prometheus/*.yml; do put 644 "$file" "$documents/examples/prometheus/${file##*/}"; done
 for page in README.md LICENSE; do put 644 "$page" "$documents/$page"; done
 put_compressed CHANGELOG.md "$documents/changelog"
 while IFS= read -r page; do put 644 "$page" "$documents/$page"; done < <(find docs -name '*.md')

@@ -79,10 +79,23 @@ install_servers() {
   touch "$BACKUPD_TEST_SERVERS/complete"
 }
 
+# Taken out of Debian's package, which would also start a server.
+install_promtool() {
+  [ ! -x "$BACKUPD_TEST_PROMTOOL" ] || return 0
+  say "Installing promtool in $BACKUPD_TEST_PROMTOOL"
+  local work
+  work=$(mktemp -d)
+  (cd "$work" && apt-get download -q prometheus >/dev/null && dpkg-deb -x prometheus_*.deb package) ||
+    fail "promtool could not be fetched" "As root: apt-get update. Or set BACKUPD_TEST_PROMTOOL to one that is there."
+  install -D -m 755 "$work/package/usr/bin/promtool" "$BACKUPD_TEST_PROMTOOL"
+  rm -rf "$work"
+}
+
 check_swift
 install_packages
 mkdir -p "$BACKUPD_TEST_CACHE"
 chmod 755 "$BACKUPD_TEST_CACHE"
 install_python
 install_servers
+install_promtool
 "$repo_root/scripts/postgres-binaries.sh" "$BACKUPD_TEST_PG"

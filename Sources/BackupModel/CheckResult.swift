@@ -72,6 +72,8 @@ public struct DrillRecord: Sendable, Hashable, Codable {
   public var replayedLSN: LSN?
   /// From the first byte read until the server answered queries; nil where it never did.
   public var measuredRTOSeconds: Double?
+  /// WAL that was replayed.
+  public var walBytes: ByteCount?
   /// When the newest heartbeat that the restored cluster holds was written.
   public var heartbeat: Timestamp?
 

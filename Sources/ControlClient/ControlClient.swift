@@ -89,6 +89,12 @@ public struct ControlClient: Sendable {
     return reply.results
   }
 
+  /// The daemon in numbers, in Prometheus' text format.
+  public func metrics() throws -> String {
+    let reply: GetMetricsReply = try call(.getMetrics, VarlinkNothing())
+    return reply.text
+  }
+
   public func walStatus() throws -> [WALStatus] {
     let reply: GetWALStatusReply = try call(.getWALStatus, VarlinkNothing())
     return reply.clusters

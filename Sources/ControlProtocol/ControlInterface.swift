@@ -119,6 +119,8 @@ public enum ControlInterface {
       replayedLSN: ?string,
       # From the first byte read until the restored server answered queries.
       measuredRTOSeconds: ?float,
+      # WAL that was replayed.
+      walBytes: ?int,
       # When the newest heartbeat was written that the restored cluster holds.
       heartbeat: ?string
     )
@@ -226,6 +228,45 @@ public enum ControlInterface {
       windows: []RecoveryWindow
     )
 
+    # One way back to the present, and what is lost on it if the server is lost now.
+    type RecoveryRoad (
+      # Absent for the daemon's landing directory, on another host than the server.
+      store: ?string,
+      means: (wal, physical, logical),
+      # The newest backup that it can begin with.
+      backup: ?string,
+      # The newest instant it leads to, by the server's clock.
+      to: string,
+      # Absent where the clocks disagree.
+      lossSeconds: ?float
+    )
+
+    # What is promised for a class of data, and what is attained.
+    type TierStatus (
+      name: string,
+      cluster: string,
+      # Empty: the whole cluster.
+      tables: []string,
+      # The recovery point objective.
+      rpoSeconds: float,
+      # What would be lost if the server were lost now. Absent where nothing can be restored, or nobody knows.
+      lossSeconds: ?float,
+      rpoState: (met, endangered, missed, unknown),
+      # In how many seconds the RPO is missed if things go on as they do.
+      breachSeconds: ?float,
+      # The most of the last 24 hours.
+      worstLossSeconds: ?float,
+      # The one that loses least first.
+      roads: []RecoveryRoad,
+      # The recovery time objective.
+      rtoSeconds: float,
+      # How long a restore would take today. Absent where none was measured.
+      recoverySeconds: ?float,
+      # How that was obtained.
+      recoveryBasis: string,
+      rtoState: (met, endangered, missed, unknown)
+    )
+
     # How well one cluster is protected.
     type ClusterStatus (
       name: string,
@@ -233,6 +274,8 @@ public enum ControlInterface {
       # Oldest first.
       windows: []RecoveryWindow,
       stores: []StoreWindows,
+      # Ways back to the present, the one that loses least first.
+      roads: []RecoveryRoad,
       lastBackup: ?Backup,
       # Absent where no job keeps this cluster's WAL.
       wal: ?WALStatus
@@ -260,6 +303,8 @@ public enum ControlInterface {
       # When the configuration in force was read.
       configurationLoadedAt: string,
       clusters: []ClusterStatus,
+      # What is promised, and attained.
+      tiers: []TierStatus,
       # Of a repository with several.
       stores: []StoreSummary,
       jobs: []JobSummary,
@@ -307,6 +352,9 @@ public enum ControlInterface {
 
     # How far the WAL of each cluster has come.
     method GetWALStatus() -> (clusters: []WALStatus)
+
+    # The daemon in numbers, in Prometheus' text format.
+    method GetMetrics() -> (text: string)
 
     # The configuration has no such job.
     error NoSuchJob (summary: string, detail: ?string, hint: ?string)

@@ -11,6 +11,7 @@ public enum ControlMethod: String, Sendable, CaseIterable {
   case listRuns = "ListRuns"
   case reload = "Reload"
   case getWALStatus = "GetWALStatus"
+  case getMetrics = "GetMetrics"
   case pushWAL = "PushWAL"
   case acknowledgeGaps = "AcknowledgeGaps"
   case testAlerts = "TestAlerts"
@@ -26,7 +27,7 @@ public enum ControlMethod: String, Sendable, CaseIterable {
   public var isAction: Bool {
     switch self {
     case .runJob, .cancelRun, .reload, .pushWAL, .acknowledgeGaps, .testAlerts: true
-    case .ping, .getStatus, .listJobs, .listRuns, .getWALStatus: false
+    case .ping, .getStatus, .listJobs, .listRuns, .getWALStatus, .getMetrics: false
     }
   }
 }
@@ -154,6 +155,13 @@ public struct ReloadReply: Sendable, Hashable, Codable {
   /// What is different now, a sentence each; empty where nothing is.
   public var differences: [String]
   public init(differences: [String]) { self.differences = differences }
+}
+
+/// The answer of `GetMetrics`.
+public struct GetMetricsReply: Sendable, Hashable, Codable {
+  /// In Prometheus' text format.
+  public var text: String
+  public init(text: String) { self.text = text }
 }
 
 /// The answer of `GetWALStatus`.

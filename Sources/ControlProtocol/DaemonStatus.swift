@@ -9,6 +9,8 @@ public struct DaemonStatus: Sendable, Hashable, Codable {
   /// When the configuration in force was read.
   public var configurationLoadedAt: Timestamp
   public var clusters: [ClusterStatus]
+  /// Objectives and what is attained of them; empty where the configuration names none, or before the first look.
+  public var tiers: [TierStatus]
   /// Of a repository with several stores.
   public var stores: [StoreSummary]
   public var jobs: [JobSummary]
@@ -19,7 +21,8 @@ public struct DaemonStatus: Sendable, Hashable, Codable {
 
   public init(
     version: String, pid: Int32, startedAt: Timestamp, configurationPath: String, configurationLoadedAt: Timestamp,
-    clusters: [ClusterStatus], stores: [StoreSummary], jobs: [JobSummary], running: [RunRecord],
+    clusters: [ClusterStatus], tiers: [TierStatus] = [], stores: [StoreSummary], jobs: [JobSummary],
+    running: [RunRecord],
     conditions: [Condition]
   ) {
     self.version = version
@@ -28,6 +31,7 @@ public struct DaemonStatus: Sendable, Hashable, Codable {
     self.configurationPath = configurationPath
     self.configurationLoadedAt = configurationLoadedAt
     self.clusters = clusters
+    self.tiers = tiers
     self.stores = stores
     self.jobs = jobs
     self.running = running
@@ -71,18 +75,22 @@ public struct ClusterStatus: Sendable, Hashable, Codable {
   public var windows: [RecoveryWindow]
   /// The same for each store alone.
   public var stores: [StoreWindows]
+  /// Ways back to the present, the one that loses least first; empty where nothing can be restored, or before the first
+  /// look.
+  public var roads: [RecoveryRoad]
   public var lastBackup: Backup?
   /// Nil where no job keeps this cluster's WAL.
   public var wal: WALStatus?
 
   public init(
     name: ClusterID, systemIdentifier: SystemIdentifier?, windows: [RecoveryWindow], stores: [StoreWindows],
-    lastBackup: Backup?, wal: WALStatus?
+    roads: [RecoveryRoad] = [], lastBackup: Backup?, wal: WALStatus?
   ) {
     self.name = name
     self.systemIdentifier = systemIdentifier
     self.windows = windows
     self.stores = stores
+    self.roads = roads
     self.lastBackup = lastBackup
     self.wal = wal
   }

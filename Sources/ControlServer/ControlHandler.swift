@@ -59,6 +59,9 @@ public protocol ControlHandler: Sendable {
 
   func walStatus() async throws -> [WALStatus]
 
+  /// The daemon in numbers, in Prometheus' text format.
+  func metrics() async throws -> String
+
   /// Ends the conditions that tell of missing WAL.
   /// - Parameter cluster: Nil for all.
   /// - Returns: The clusters of which there was one.

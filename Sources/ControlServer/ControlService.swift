@@ -74,6 +74,7 @@ struct ControlService: VarlinkService {
     case .getStatus: try await call.reply(GetStatusReply(status: handler.status()))
     case .listJobs: try await call.reply(ListJobsReply(jobs: handler.jobs()))
     case .getWALStatus: try await call.reply(GetWALStatusReply(clusters: handler.walStatus()))
+    case .getMetrics: try await call.reply(GetMetricsReply(text: handler.metrics()))
     case .listRuns, .runJob, .cancelRun, .reload, .pushWAL, .acknowledgeGaps, .testAlerts: break
     }
   }
@@ -125,7 +126,7 @@ struct ControlService: VarlinkService {
       try await permit(method, "archive \"\(parameters.path)\"", call, caller, level: .debug)
       try await handler.pushWAL(parameters.path, of: parameters.cluster, caller: caller)
       try await call.reply(VarlinkNothing())
-    case .ping, .getStatus, .listJobs, .listRuns, .getWALStatus: break
+    case .ping, .getStatus, .listJobs, .listRuns, .getWALStatus, .getMetrics: break
     }
   }
 

@@ -21,6 +21,9 @@ extension Configuration {
         to: alerts.map { ($0.id.rawValue, $0.facts) })
       + Self.changes("heartbeat", from: earlier.heartbeat?.facts ?? [], to: heartbeat?.facts ?? [])
       + Self.changes("monitoring", from: earlier.monitoring.facts, to: monitoring.facts)
+      + Self.changes("metrics", from: earlier.metrics.facts, to: metrics.facts)
+      + Self.changes(
+        "tier", from: earlier.tiers.map { ($0.id.rawValue, $0.facts) }, to: tiers.map { ($0.id.rawValue, $0.facts) })
   }
 
   /// Keys and values as the file writes them; nil where the key is not set.
@@ -151,6 +154,21 @@ extension GCSPlace {
     case .none: "none"
     case .serviceAccount(let source): source.description
     }
+  }
+}
+
+extension MetricsSettings {
+  fileprivate var facts: Configuration.Facts {
+    [("textfile", textFile), ("every", DurationText.format(interval)), ("listen", listen?.description)]
+  }
+}
+
+extension TierSettings {
+  fileprivate var facts: Configuration.Facts {
+    [
+      ("cluster", cluster.rawValue), ("tables", tables.isEmpty ? nil : tables.joined(separator: ", ")),
+      ("rpo", DurationText.format(rpo)), ("rto", DurationText.format(rto)),
+    ]
   }
 }
 

@@ -13,6 +13,8 @@ public struct Configuration: Sendable, Hashable {
   /// Nil: no address is called.
   public var heartbeat: HeartbeatSettings?
   public var monitoring: MonitoringSettings
+  public var tiers: [TierSettings]
+  public var metrics: MetricsSettings
 
   /// Reads and checks a file.
   /// - Throws: ``ConfigurationError`` with everything that is wrong with it.

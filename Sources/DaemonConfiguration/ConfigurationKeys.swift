@@ -7,9 +7,9 @@ import Scheduling
 enum RootKeys {
   static let section = Section(
     path: "", sentence: "The whole file.",
-    keys: ["daemon", "clusters", "repository", "jobs", "alerts", "heartbeat", "monitoring"].map {
+    keys: ["daemon", "clusters", "repository", "jobs", "tiers", "alerts", "heartbeat", "monitoring", "metrics"].map {
       KeyDeclaration(name: $0, type: "mapping", sentence: "")
-    } + ["tiers"].map { .refused($0) })
+    })
 }
 
 enum DaemonKeys {

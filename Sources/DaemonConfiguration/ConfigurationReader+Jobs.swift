@@ -23,12 +23,7 @@ extension ConfigurationReader {
     else { return nil }
 
     let cluster = reader.value(JobKeys.cluster)
-    if let cluster, let clusters, !clusters.contains(where: { $0.value.id == cluster }) {
-      let names = clusters.map(\.value.id.rawValue)
-      reader.place(of: JobKeys.cluster).report(
-        "there is no cluster \"\(cluster)\"",
-        advice: Suggestion.text(for: cluster.rawValue, in: names) ?? "known are " + names.joined(separator: ", "))
-    }
+    if let cluster, let clusters { checkCluster(cluster, reader.place(of: JobKeys.cluster), clusters) }
     let settings: JobSettings.Kind? =
       switch kind {
       case .physical: readPhysical(reader).map { .physical($0) }

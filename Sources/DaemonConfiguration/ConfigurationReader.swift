@@ -23,13 +23,16 @@ struct ConfigurationReader {
     let clusters = section("clusters").map(readClusters)
     let repository = section("repository").flatMap(readRepository)
     let jobs = sections["jobs"].map { readJobs($0, clusters: clusters) } ?? []
+    let tiers = sections["tiers"].map { readTiers($0, clusters: clusters) } ?? []
     let alerts = sections["alerts"].map { readAlerts($0, clusters: clusters) } ?? []
     let heartbeat = sections["heartbeat"].flatMap(readHeartbeat)
     let monitoring = readMonitoring(sections["monitoring"] ?? place.child("", "monitoring"))
+    let metrics = readMetrics(sections["metrics"] ?? place.child("", "metrics"))
     guard let daemon, let clusters, let repository, let monitoring else { return nil }
     let configuration = Configuration(
       path: path, daemon: daemon, clusters: clusters.map(\.value), repository: repository.value,
-      jobs: jobs.map(\.value), alerts: alerts, heartbeat: heartbeat, monitoring: monitoring)
+      jobs: jobs.map(\.value), alerts: alerts, heartbeat: heartbeat, monitoring: monitoring, tiers: tiers,
+      metrics: metrics)
     ConfigurationChecks(
       daemon: daemon, clusters: clusters, stores: repository.stores, jobs: jobs,
       daemonPlace: sections["daemon"] ?? place

@@ -7,7 +7,7 @@ public enum ConfigurationReference {
     DaemonKeys.section, GroupKeys.section, ClusterKeys.section, RepositoryKeys.section, EncryptionKeys.section,
     StoreKeys.section, S3Keys.section, GCSKeys.section, SFTPKeys.section, JobKeys.section, JobKeys.physicalSection,
     JobKeys.logicalSection, JobKeys.walSection, JobKeys.copySection, DrillKeys.section, HealthKeys.section,
-    AlertKeys.section, HeartbeatKeys.section, MonitoringKeys.section,
+    TierKeys.section, AlertKeys.section, HeartbeatKeys.section, MonitoringKeys.section, MetricsKeys.section,
   ]
 
   /// The path and the declaration of every key this version reads.

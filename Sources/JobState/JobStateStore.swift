@@ -21,6 +21,8 @@ public final class JobStateStore: Sendable {
     var jobs: [JobID: JobState] = [:]
     var live: [RunID: RunRecord] = [:]
     var conditions: [String: Condition] = [:]
+    /// Runs that ended since the store was opened.
+    var ended: [EndedRuns.Key: Int] = [:]
   }
   private let memory: Mutex<Memory>
   /// Held while files change. Never taken while `memory` is held, so that readers do not wait for the disk.
@@ -114,7 +116,12 @@ public final class JobStateStore: Sendable {
   public func end(_ record: RunRecord) throws {
     precondition(record.outcome != nil && record.finished != nil, "ended a run without an outcome")
     try writing.withLock { _ in
-      _ = memory.withLock { $0.live.removeValue(forKey: record.run) }
+      memory.withLock { memory in
+        memory.live[record.run] = nil
+        if let outcome = record.outcome {
+          memory.ended[EndedRuns.Key(job: record.job, kind: record.kind, outcome: outcome), default: 0] += 1
+        }
+      }
       let state = change(record.job) { $0.end(record) }
       try log.append(record)
       try save(state)
@@ -172,6 +179,12 @@ public final class JobStateStore: Sendable {
   public func run(_ id: RunID) throws -> RunRecord? {
     if let live = liveRun(id) { return live }
     return try log.newestFirst(limit: 1, matching: id.text, where: { $0.run == id }).runs.first
+  }
+
+  /// How many runs ended since this store was opened, by job and outcome, sorted.
+  public func endedRuns() -> [EndedRuns] {
+    memory.withLock { $0.ended }.map { EndedRuns($0.key, count: $0.value) }
+      .sorted { ($0.job.rawValue, $0.outcome.rawValue) < ($1.job.rawValue, $1.outcome.rawValue) }
   }
 
   // MARK: Conditions

@@ -34,9 +34,36 @@ public struct DrillJob: JobBody, Hashable {
           $0.warnings = before + report.warnings + CheckResult.warnings($0.checks ?? [])
         }
       })
+    // Also one whose checks fail has measured how long a restore takes.
+    defer { note(run.record, context) }
     try await context.blocking { try drill.run(cancellation: $0) }
     // What it restored is nobody's to take over.
     return RunResult()
+  }
+}
+
+extension DrillJob {
+  /// Keeps what a drill measured, for what is promised of recovery times.
+  fileprivate func note(_ record: RunRecord, _ context: RunContext) {
+    guard let recovery = MeasuredRecovery(record) else { return }
+    do {
+      try context.state.record(recovery, of: options.cluster)
+    } catch {
+      context.run.change { $0.warnings.append("The measured time is not kept: \(ErrorReport(error))") }
+    }
+  }
+}
+
+extension MeasuredRecovery {
+  /// Nil where the drill did not come so far that its server answered.
+  init?(_ record: RunRecord) {
+    guard let drill = record.drill, drill.measuredRTOSeconds != nil, let bytes = record.totalBytes else { return nil }
+    func seconds(_ phase: String) -> Double {
+      record.phases.first { $0.name == phase }?.durationSeconds ?? 0
+    }
+    self.init(
+      restoreSeconds: seconds("fetch"), replaySeconds: seconds("replay"), startSeconds: seconds("start"),
+      bytes: bytes, walBytes: drill.walBytes ?? ByteCount(0), at: record.started)
   }
 }
 

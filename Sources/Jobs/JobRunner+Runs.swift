@@ -253,6 +253,20 @@ extension JobRunner {
     keepers.filter { $0.value.archiver.isStalled(for: limit) }.keys.sorted()
   }
 
+  /// How far into the present the WAL of each cluster reaches that is streamed and heard of.
+  func walReach() -> [ClusterID: WALReach] { keepers.compactMapValues { $0.archiver.reach() } }
+
+  /// Stores that do not take or give what they are asked, as far as WAL and filling know.
+  public func failingStores() -> Set<StoreID> {
+    let filling = storeKeepers.map(\.now).filter { $0.error != nil }.map(\.name)
+    return keepers.values.reduce(into: Set(filling)) { $0.formUnion($1.archiver.failingStores) }
+  }
+
+  /// What was asked of stores beyond this host since they were opened.
+  public func requestCounts() -> [StoreRequests] {
+    repository.stores.compactMap(\.requests).sorted { $0.store < $1.store }
+  }
+
   public func walStatus() -> [WALStatus] {
     keepers.values.map { $0.status() }.sorted { $0.cluster < $1.cluster }
   }

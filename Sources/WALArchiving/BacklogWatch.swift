@@ -47,6 +47,7 @@ final class BacklogWatch: Sendable {
       guard options.streams, let answer = try? ServerDisk.ask(options, cancellation) else { continue }
       state.change {
         $0.commitsWait = answer.commitsWait
+        $0.isServerHere = answer.isHere
         $0.losesNothing = answer.commitsWait.map { $0 && !answer.isHere }
       }
       let left = answer.backlog.safe ?? ServerDisk.free(options)

@@ -17,6 +17,8 @@ final class ReceiverState: Sendable {
     var bytesPerSecond: Double?
     var commitsWait: Bool?
     var losesNothing: Bool?
+    /// Whether the server is on this host; nil until it was asked.
+    var isServerHere: Bool?
     var error: ErrorReport?
   }
   private let values = Mutex(Values())

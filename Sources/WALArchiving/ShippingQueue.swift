@@ -67,6 +67,8 @@ final class ShippingQueue: Sendable {
     var landed: [WALSegment] = []
     /// When which position became durable here, for the stores' lag.
     var samples: [(lsn: LSN, time: ContinuousClock.Instant)] = []
+    /// What the server's clock said at which position.
+    var clocks = ServerClocks()
 
     init(_ stores: [StoreID] = []) {
       for store in stores { self.stores[store] = StoreState() }
@@ -137,6 +139,14 @@ final class ShippingQueue: Sendable {
   func idle(_ clock: Timestamp, at lsn: LSN) {
     look { state in
       if state.open?.flushed == lsn { state.open?.clock = clock }
+    }
+  }
+
+  /// At a moment of the server's all its WAL up to here, which is durable here, was all there was.
+  func heard(_ point: ServerClocks.Point) {
+    look { state in
+      let lowest = state.stores.values.map { $0.durable ?? LSN(0) }.min() ?? LSN(0)
+      state.clocks.note(point, lowest: lowest)
     }
   }
 

@@ -31,6 +31,8 @@ final class WALReceiver {
   private var decoder: WALRecordDecoder
   private var index: WALIndex
   private var serverClock: Timestamp?
+  /// What the server's clock said when it had no more WAL than this, once that is durable here.
+  private var complete: ServerClocks.Point?
   private var lastStatus = ContinuousClock.now
   private var lastData = ContinuousClock.now
 
@@ -139,6 +141,8 @@ final class WALReceiver {
       }
       serverClock = serverTime
       lastData = .now
+      let end = start + UInt64(bytes.count)
+      if serverEnd <= end { complete = .init(lsn: end, clock: serverTime, moment: .now) }
       state.heard(serverEnd: serverEnd, received: start + UInt64(bytes.count))
       try take(bytes)
       return Received(bytes: UInt64(bytes.count))
@@ -146,7 +150,10 @@ final class WALReceiver {
       // All the server had at that time is here: so is every commit before it.
       if serverEnd <= open.start + open.taken {
         serverClock = serverTime
-        if open.start + open.taken == open.flushed { queue.idle(serverTime, at: open.flushed) }
+        if open.start + open.taken == open.flushed {
+          queue.idle(serverTime, at: open.flushed)
+          queue.heard(.init(lsn: open.flushed, clock: serverTime, moment: .now))
+        }
       }
       state.heard(serverEnd: serverEnd, received: open.start + open.taken)
       return Received(wantsReply: replyRequested)
@@ -180,6 +187,19 @@ final class WALReceiver {
     index.append(more)
     queue.flushed(more, through: open.start + open.syncedBytes)
     state.flushed(open.flushed)
+    tellClock(more)
+  }
+
+  /// How near the present what is durable here is: by the server's word that it had no more, or while it has, by the
+  /// times of the commits.
+  private func tellClock(_ more: WALIndex) {
+    if let complete, complete.lsn <= open.flushed {
+      queue.heard(complete)
+      self.complete = nil
+    } else if complete == nil, let commit = more.lastCommitTime, let serverClock {
+      let age = max(.zero, serverClock - commit)
+      queue.heard(.init(lsn: open.flushed, clock: commit, moment: .now - age))
+    }
   }
 
   /// The order of these steps is what ``LandingDirectory`` explains.

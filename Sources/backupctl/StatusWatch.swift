@@ -10,9 +10,12 @@ struct StatusWatch {
   /// The daemon's last answer, which stays in sight while there is no newer one.
   private var last: (status: DaemonStatus, at: Timestamp)?
   private let time = LocalTime()
+  private let isFull: Bool
 
-  static func run(_ client: ControlClient, _ cancellation: Cancellation) throws {
-    var watch = StatusWatch()
+  private init(isFull: Bool) { self.isFull = isFull }
+
+  static func run(_ client: ControlClient, _ cancellation: Cancellation, isFull: Bool) throws {
+    var watch = StatusWatch(isFull: isFull)
     do {
       if Output.canMoveCursor {
         try Screen.with { try watch.loop(client, cancellation) { Screen.draw($0.screen) } }
@@ -37,7 +40,7 @@ struct StatusWatch {
       } catch let error as any OperatorError {
         failure = ErrorReport(error)
       }
-      show(Frame(now: .now(), failure: failure, last: last, time: time))
+      show(Frame(now: .now(), failure: failure, last: last, time: time, isFull: isFull))
       try cancellation.sleep(Self.pause)
     }
   }
@@ -49,6 +52,7 @@ struct StatusWatch {
     var failure: ErrorReport?
     var last: (status: DaemonStatus, at: Timestamp)?
     var time: LocalTime
+    var isFull: Bool
 
     /// For a screen that is drawn over: while the daemon is away the last status stays below the reason.
     var screen: String {
@@ -58,13 +62,13 @@ struct StatusWatch {
         parts.append(
           last.map { "Its last answer was \(LocalTime.relative($0.at, to: now)):" } ?? "It has not answered yet.")
       }
-      if let last { parts.append(StatusText(last.status).text) }
+      if let last { parts.append(StatusText(last.status, isFull: isFull, now: now).text) }
       return parts.joined(separator: "\n\n")
     }
 
     /// For a file or a pipe: a block with its time.
     var block: String {
-      let text = failure.map(text) ?? last.map { StatusText($0.status).text } ?? ""
+      let text = failure.map(text) ?? last.map { StatusText($0.status, isFull: isFull, now: now).text } ?? ""
       return "--- \(time.text(now))\n\(text)\n"
     }
 

@@ -7,6 +7,7 @@ import Glibc
 import JobState
 import Jobs
 import Logging
+import MetricsExport
 import Monitoring
 import Repository
 import RepositoryAccess
@@ -25,6 +26,7 @@ struct Assembly {
   private let state: JobStateStore
   private let repository: Repository
   private let runner: JobRunner
+  private let objectives: ObjectivesKeeper
   private let notifier: Notifier
   private let alerts: AlertNotifier
   private let logger: Logger
@@ -62,6 +64,7 @@ struct Assembly {
     alerts = try AlertNotifier(
       .init(directory: first.daemon.stateDirectory + "/alerts", host: AlertTranslation.hostName), state: state,
       logger: logger)
+    objectives = try ObjectivesKeeper(runner: runner, state: state, repository: repository, logger: logger)
     configuration = CurrentConfiguration(first, credentials: credentials)
     self.lock = StateLock(lock)
   }
@@ -74,12 +77,14 @@ struct Assembly {
       sources: Self.sources(runner), logger: logger)
     let control = DaemonControl(
       configuration: configuration, state: state, repository: repository, runner: runner, monitor: monitor,
-      notifier: notifier, alerts: alerts, logger: logger)
+      objectives: objectives, notifier: notifier, alerts: alerts, logger: logger)
     var options = ControlServerOptions(path: first.daemon.socket, version: Backupd.version)
     options.adminGroup = try AdminGroup.identifier(of: first.daemon.adminGroup)
     let server = ControlServer(options: options, handler: control, logger: logger)
-    let (runner, notifier, alerts, logger) = (runner, notifier, alerts, logger)
+    let (runner, objectives, notifier, alerts, logger) = (runner, objectives, notifier, alerts, logger)
     let summary = Self.summary(first)
+    let board = MetricsBoard()
+    let metricsServer = first.metrics.listen.map { MetricsServer(.init($0.endpoint), board: board) }
     let socket = first.daemon.socket
     // However often the signal comes meanwhile, one more reload sees the newest file.
     let (reloads, reloadInput) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -91,6 +96,7 @@ struct Assembly {
     // Before anybody can ask for one of them.
     await runner.apply(jobs)
     alerts.apply(AlertTranslation.routes(of: first, credentials: configuration.credentials))
+    objectives.apply(first, jobs)
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await runner.run(jobs) }
       group.addTask {
@@ -102,6 +108,9 @@ struct Assembly {
             "ready", metadata: ["socket": "\(socket)", JournalMessage.key: JournalMessage.ready.metadata])
         }
       }
+      group.addTask { await objectives.run() }
+      group.addTask { await MetricsPublisher(control, board: board).run() }
+      if let metricsServer { group.addTask { await control.serve(metricsServer) } }
       group.addTask { await control.reportStatus() }
       group.addTask { await alerts.run() }
       group.addTask { await control.sendHeartbeat() }

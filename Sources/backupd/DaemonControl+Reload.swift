@@ -71,6 +71,10 @@ extension DaemonControl {
       let jobs = try JobTranslation.jobs(of: new, credentials: configuration.credentials)
       var differences = new.difference(from: old)
       if let bound = new.daemon.keepBound(of: old.daemon) { differences.append(bound) }
+      if new.metrics.listen != old.metrics.listen {
+        new.metrics.listen = old.metrics.listen
+        differences.append("metrics: listen will change when backupd is restarted, not before")
+      }
       let isMoved = new.repository != old.repository
       let credentials = configuration.credentials
       let repository = isMoved ? try await Self.open(new.repository, after: old.repository, credentials) : nil
@@ -79,6 +83,7 @@ extension DaemonControl {
       await runner.apply(jobs, repository: repository)
       alerts.apply(AlertTranslation.routes(of: new, credentials: credentials))
       await monitor.apply(MonitorTranslation.plan(of: new, jobs: jobs), repository: repository)
+      objectives.apply(new, jobs, repository: repository)
       try resolve()
       logger.notice(
         "configuration reloaded",

@@ -21,18 +21,20 @@ struct DaemonControl: ControlHandler {
   let notifier: Notifier
   let alerts: AlertNotifier
   let logger: Logger
-  private let startedAt = Timestamp.now()
+  let startedAt = Timestamp.now()
   let recoverability: Recoverability
+  let objectives: ObjectivesKeeper
   let reloadTurns = Turns()
 
   init(
     configuration: CurrentConfiguration, state: JobStateStore, repository: Repository, runner: JobRunner,
-    monitor: Monitor, notifier: Notifier, alerts: AlertNotifier, logger: Logger
+    monitor: Monitor, objectives: ObjectivesKeeper, notifier: Notifier, alerts: AlertNotifier, logger: Logger
   ) {
     self.configuration = configuration
     self.state = state
     self.runner = runner
     self.monitor = monitor
+    self.objectives = objectives
     self.notifier = notifier
     self.alerts = alerts
     self.logger = logger
@@ -49,7 +51,8 @@ struct DaemonControl: ControlHandler {
     var clusters: [ClusterStatus] = []
     for cluster in current.clusters {
       var status = ClusterStatus(
-        name: cluster.id, systemIdentifier: nil, windows: [], stores: [], lastBackup: nil,
+        name: cluster.id, systemIdentifier: nil, windows: [], stores: [], roads: objectives.roads(of: cluster.id),
+        lastBackup: nil,
         wal: wal.first { $0.cluster == cluster.id })
       do {
         let newest = jobs.filter { $0.cluster == cluster.id }.compactMap(\.lastSuccess).max()
@@ -79,7 +82,7 @@ struct DaemonControl: ControlHandler {
     }
     return DaemonStatus(
       version: Backupd.version, pid: getpid(), startedAt: startedAt, configurationPath: current.path,
-      configurationLoadedAt: configuration.loaded, clusters: clusters, stores: stores,
+      configurationLoadedAt: configuration.loaded, clusters: clusters, tiers: objectives.tiers, stores: stores,
       jobs: jobs, running: state.liveRuns(), conditions: conditions)
   }
 

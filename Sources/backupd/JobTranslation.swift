@@ -4,6 +4,7 @@ import HealthCheck
 import Jobs
 import LogicalBackup
 import Recovery
+import Repository
 import RepositoryAccess
 import Scheduling
 import Systemd
@@ -116,5 +117,16 @@ enum JobTranslation {
       maximumRate: settings.rate, full: settings.full,
       source: BackupSourceChoice(rawValue: settings.source.rawValue) ?? .auto, dataDirectory: cluster.dataDirectory,
       compressionLevel: settings.compression, isIdle: settings.priority == .idle)
+  }
+}
+
+extension ObjectivesKeeper {
+  /// From the configuration's words to what is held against what is attained.
+  /// - Parameter repository: The stores from now on, where they are others.
+  func apply(_ configuration: Configuration, _ jobs: JobSet, repository: Repository? = nil) {
+    let tiers = configuration.tiers.map {
+      TierObjective(id: $0.id, cluster: $0.cluster, tables: $0.tables, rpo: $0.rpo, rto: $0.rto)
+    }
+    apply(tiers, clusters: configuration.clusters.map(\.id), jobs: jobs, repository: repository)
   }
 }

@@ -10,10 +10,11 @@ actor Recoverability {
     var windows: [RecoveryWindow] = []
     var stores: [StoreWindows] = []
     var lastBackup: Backup?
+    /// Those that can be restored, oldest first.
+    var backups: [Backup] = []
     var conditions: [Condition] = []
   }
 
-  private static let freshness: Duration = .seconds(5)
   private var repository: Repository
   private var generation = 0
   private let lane = Lane(label: "monitoring.recoverability")
@@ -29,9 +30,12 @@ actor Recoverability {
   }
 
   /// - Parameter lastSuccess: When a job last succeeded: what was known before is out of date.
-  func look(at cluster: ClusterID, lastSuccess: Timestamp?) async throws -> Answer {
+  /// - Parameter freshness: An older answer is not good enough.
+  func look(
+    at cluster: ClusterID, lastSuccess: Timestamp?, freshness: Duration = .seconds(5)
+  ) async throws -> Answer {
     if let known = answers[cluster], known.lastSuccess == lastSuccess,
-      ContinuousClock.now - known.at < Self.freshness
+      ContinuousClock.now - known.at < freshness
     {
       return known.answer
     }
@@ -50,6 +54,7 @@ actor Recoverability {
       let (backups, damaged) = try catalog.list(lineage)
       let wal = try WALCatalog(repository, lineage)
       answer.systemIdentifier = lineage.systemIdentifier
+      answer.backups += backups.filter { $0.deleted == nil }
       answer.lastBackup = backups.last { $0.deleted == nil && $0.kind == .physical } ?? answer.lastBackup
       answer.windows += try catalog.recoverableSpans(backups, wal).map(RecoveryWindow.init)
       for index in answer.stores.indices where wal.failures[answer.stores[index].store] == nil {

@@ -47,6 +47,19 @@ final class FakeDaemon: ControlHandler {
     name: job, kind: "physical", cluster: ClusterID(unchecked: "oauth"), schedule: "0 2 * * *", timezone: "UTC",
     nextRun: started, lastRun: nil, lastOutcome: .failed, lastSuccess: nil, consecutiveFailures: 1, running: nil)
 
+  static let road = RecoveryRoad(
+    store: StoreID(unchecked: "local"), means: .wal, backup: backup.id, to: started + .seconds(60), lossSeconds: 4.5)
+
+  static let tier: TierStatus = {
+    var tier = TierStatus(
+      name: TierID(unchecked: "tokens"), cluster: ClusterID(unchecked: "oauth"), tables: ["oauth_tokens"],
+      rpoSeconds: 300, rtoSeconds: 900, roads: [road])
+    tier.lossSeconds = 4.5
+    tier.worstLossSeconds = 60
+    tier.rpoState = .met
+    return tier
+  }()
+
   static let status = DaemonStatus(
     version: "1.2.3", pid: 42, startedAt: started, configurationPath: "/etc/backupd/backupd.yaml",
     configurationLoadedAt: started,
@@ -57,8 +70,9 @@ final class FakeDaemon: ControlHandler {
           RecoveryWindow(
             from: started, to: started + .seconds(60), fromLSN: LSN(1 << 24), toLSN: LSN(3 << 24),
             timeline: TimelineID(1))
-        ], stores: [StoreWindows(store: StoreID(unchecked: "local"), windows: [])], lastBackup: backup, wal: wal)
-    ],
+        ], stores: [StoreWindows(store: StoreID(unchecked: "local"), windows: [])], roads: [road], lastBackup: backup,
+        wal: wal)
+    ], tiers: [tier],
     stores: [
       StoreSummary(
         name: StoreID(unchecked: "cloud"), durability: "eventual", location: "s3://backups", missingObjects: 3,
@@ -75,6 +89,7 @@ final class FakeDaemon: ControlHandler {
   func ping() async -> PingReply { PingReply(version: "1.2.3", pid: 42, startedAt: Self.started) }
   func status() async throws -> DaemonStatus { Self.status }
   func jobs() async throws -> [JobSummary] { [Self.summary] }
+  func metrics() async throws -> String { "backupd_up 1\n" }
   func walStatus() async throws -> [WALStatus] { [Self.wal] }
   func acknowledgeGaps(of cluster: ClusterID?, caller: Caller) async throws -> [ClusterID] { [Self.wal.cluster] }
   static let alertTest: AlertTestResult = {

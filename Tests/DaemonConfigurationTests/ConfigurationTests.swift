@@ -148,7 +148,6 @@ enum Sample {
         Sample.text(daemon: "daemon: {groups: {wal: 2}}\n"),
         ["f:1:19: daemon.groups.wal: is not supported by this version"]
       ),
-      (Sample.text() + "tiers: {}\n", ["f:7:1: tiers: is not supported by this version"]),
       ("clusters: {a: {connection: x=y}}\n", ["f:1:1: the key \"repository\" is missing"]),
       ("- a\n", ["f:1:1: must be a mapping of keys to values, not a list"]), ("", ["f: is empty"]),
       ("# only this\n", ["f: is empty"]),

@@ -5,6 +5,8 @@ import Testing
   @Test("prints the documented keys, and tells by its exit status") func keys() throws {
     try PostgresServer.run { server in
       try BackupSite.run(server) { site in
+        try site.writeConfiguration(
+          site.standardConfiguration + "tiers: {tokens: {cluster: main, tables: [tokens], rpo: 1h, rto: 1h}}\n")
         try site.withDaemon { _ in
           let run = try site.json("run", "physical")
           try site.waitUntilDurable(server)
@@ -27,14 +29,23 @@ import Testing
     let status = try site.json("status")
     #expect(
       status.keys == [
-        "version", "pid", "startedAt", "configurationPath", "configurationLoadedAt", "clusters", "stores", "jobs",
-        "running",
-        "conditions",
+        "version", "pid", "startedAt", "configurationPath", "configurationLoadedAt", "clusters", "tiers", "stores",
+        "jobs", "running", "conditions",
       ])
     let cluster = status["clusters"][0]
-    #expect(cluster.keys == ["name", "systemIdentifier", "windows", "stores", "lastBackup", "wal"])
+    #expect(cluster.keys == ["name", "systemIdentifier", "windows", "stores", "roads", "lastBackup", "wal"])
     #expect(cluster["stores"][0].keys == ["store", "windows"])
     #expect(cluster["windows"][0].keys == ["from", "to", "fromLSN", "toLSN", "timeline"])
+    try Poll.until(.seconds(60), "the first look at objectives") {
+      try !(site.json("status")["tiers"].array ?? []).isEmpty && !site.json("status")["clusters"][0]["roads"][0].isNull
+    }
+    let looked = try site.json("status")
+    #expect(looked["clusters"][0]["roads"][0].keys == ["store", "means", "backup", "to", "lossSeconds"])
+    #expect(
+      looked["tiers"][0].keys == [
+        "name", "cluster", "tables", "rpoSeconds", "lossSeconds", "rpoState", "breachSeconds", "worstLossSeconds",
+        "roads", "rtoSeconds", "recoverySeconds", "recoveryBasis", "rtoState",
+      ])
     #expect(cluster["lastBackup"].keys == Self.backup && cluster["wal"].keys == Self.wal)
     let jobs = try #require(try site.json("jobs").array)
     #expect(jobs.compactMap { $0["name"].text }.sorted() == ["physical", "wal"])

@@ -74,6 +74,8 @@ import Testing
     "usr/share/doc/backupd/LICENSE": 0o644,
     "usr/share/doc/backupd/changelog.gz": 0o644,
     "usr/share/doc/backupd/examples/backupd.yaml": 0o644,
+    "usr/share/doc/backupd/examples/prometheus/backupd.rules.yml": 0o644,
+    "usr/share/doc/backupd/examples/prometheus/backupd.rules.test.yml": 0o644,
     "usr/share/doc/backupd/examples/aws-policies/daemon.json": 0o644,
     "usr/share/doc/backupd/examples/aws-policies/append.json": 0o644,
     "usr/share/doc/backupd/examples/aws-policies/prune.json": 0o644,

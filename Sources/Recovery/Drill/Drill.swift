@@ -142,6 +142,7 @@ private final class DrillWalk {
     end("start")
     let measured = clock.phases.reduce(0) { $0 + $1.durationSeconds }
     report.record?.replayedLSN = replayed
+    report.record?.walBytes = replayed.map { ByteCount($0 - plan.restore.header.startLSN) }
     report.record?.measuredRTOSeconds = measured
     return checks
   }

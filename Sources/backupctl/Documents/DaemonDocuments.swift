@@ -48,7 +48,7 @@ extension DrillRecord: JSONConvertible {
   var json: JSONValue {
     .fields([
       "store": store, "target": target, "targetLSN": targetLSN, "replayedLSN": replayedLSN,
-      "measuredRTOSeconds": measuredRTOSeconds, "heartbeat": heartbeat,
+      "measuredRTOSeconds": measuredRTOSeconds, "walBytes": walBytes, "heartbeat": heartbeat,
     ])
   }
 }
@@ -104,11 +104,28 @@ extension StoreWindows: JSONConvertible {
   var json: JSONValue { .fields(["store": store, "windows": windows]) }
 }
 
+extension RecoveryRoad: JSONConvertible {
+  var json: JSONValue {
+    .fields(["store": store, "means": means, "backup": backup, "to": to, "lossSeconds": lossSeconds])
+  }
+}
+
+extension TierStatus: JSONConvertible {
+  var json: JSONValue {
+    .fields([
+      "name": name, "cluster": cluster, "tables": tables, "rpoSeconds": rpoSeconds, "lossSeconds": lossSeconds,
+      "rpoState": rpoState, "breachSeconds": breachSeconds, "worstLossSeconds": worstLossSeconds, "roads": roads,
+      "rtoSeconds": rtoSeconds, "recoverySeconds": recoverySeconds, "recoveryBasis": recoveryBasis,
+      "rtoState": rtoState,
+    ])
+  }
+}
+
 extension ClusterStatus: JSONConvertible {
   var json: JSONValue {
     .fields([
       "name": name, "systemIdentifier": systemIdentifier, "windows": windows, "stores": stores,
-      "lastBackup": lastBackup, "wal": wal,
+      "roads": roads, "lastBackup": lastBackup, "wal": wal,
     ])
   }
 }
@@ -126,9 +143,8 @@ extension DaemonStatus: JSONConvertible {
   var json: JSONValue {
     .fields([
       "version": version, "pid": pid, "startedAt": startedAt, "configurationPath": configurationPath,
-      "configurationLoadedAt": configurationLoadedAt, "clusters": clusters, "stores": stores, "jobs": jobs,
-      "running": running,
-      "conditions": conditions,
+      "configurationLoadedAt": configurationLoadedAt, "clusters": clusters, "tiers": tiers, "stores": stores,
+      "jobs": jobs, "running": running, "conditions": conditions,
     ])
   }
 }

@@ -127,9 +127,9 @@ extension LSN: JSONText {}
 extension Timestamp: JSONText {}
 extension ClusterID: JSONText {}
 extension JobID: JSONText {}
-extension TierID: JSONText {}
 extension AlertChannelID: JSONText {}
 extension StoreID: JSONText {}
+extension TierID: JSONText {}
 extension RunID: JSONText {}
 extension BackupID: JSONText {}
 extension SystemIdentifier: JSONText {}
@@ -144,3 +144,5 @@ extension RunOutcome: JSONConvertible {}
 extension RunTrigger: JSONConvertible {}
 extension Condition.Severity: JSONConvertible {}
 extension CheckResult.Verdict: JSONConvertible {}
+extension RecoveryRoad.Means: JSONConvertible {}
+extension ObjectiveState: JSONConvertible {}

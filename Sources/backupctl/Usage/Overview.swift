@@ -13,7 +13,7 @@ enum Overview {
       title: "What is recoverable",
       commands: [
         StatusCommand.self, BackupsCommand.self, WALCommand.self, ShowCommand.self, VerifyCommand.self,
-        DrillCommand.self,
+        DrillCommand.self, MetricsCommand.self,
       ]),
     Group(
       title: "Take and look",

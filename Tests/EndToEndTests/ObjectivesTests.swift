@@ -1,0 +1,76 @@
+import FoundationEssentials
+import TestSupport
+import Testing
+
+/// Objectives held against what is attained, by the whole daemon with a real server.
+@Suite("Objectives", .serialized) struct ObjectivesTests {
+  private static let tier = "tiers: {tokens: {cluster: main, rpo: 20s, rto: 15m}}\n"
+  private static let id = "objective-rpo:tokens"
+
+  @Test("are met while WAL is streamed, missed once when the server is gone, and met again once when it is back")
+  func serverLost() throws {
+    try PostgresServer.run { server in
+      try Numbers.create(server)
+      try BackupSite.run(server) { site in
+        try site.writeConfiguration(site.standardConfiguration + Self.tier)
+        try site.withDaemon { daemon in
+          try untilTier(site, "known that nothing can be restored") {
+            $0["roads"] == .array([]) && $0["rpoState"].text == "missed"
+          }
+          #expect(try site.json("status")["conditions"].array?.contains { $0["id"].text == Self.id } == true)
+          try site.backup()
+          try untilTier(site, "near the present, and calm for a minute") {
+            ($0["lossSeconds"].number ?? 99) < 15 && $0["rpoState"].text == "met"
+          }
+          let tier = try site.json("status")["tiers"][0]
+          #expect(tier["roads"][0]["store"].text == "local" && tier["roads"][0]["means"].text == "wal")
+          #expect(tier["recoverySeconds"].isNull && tier["recoveryBasis"].text == "not measured")
+          #expect(tier["rtoState"].text == "unknown")
+          let before = transitions(daemon)
+          #expect(before.raised == 1 && before.resolved == 1, "\(daemon.log.suffix(2000))")
+          // Idle, and still current: the server's clock is heard.
+          try server.stop()
+          try untilTier(site, "older than the objective") {
+            ($0["lossSeconds"].number ?? 0) > 20 && $0["rpoState"].text == "missed"
+          }
+          let conditions = try #require(try site.json("status")["conditions"].array)
+          let raised = conditions.filter { $0["id"].text == Self.id }
+          #expect(raised.count == 1 && raised[0]["severity"].text == "critical")
+          #expect(try site.backupctl("status").status == .exited(3))
+          try server.start()
+          try untilTier(site, "near the present again") {
+            ($0["lossSeconds"].number ?? 99) < 15 && $0["rpoState"].text == "met"
+          }
+          #expect(try site.json("status")["conditions"].array?.contains { $0["id"].text == Self.id } == false)
+          let after = transitions(daemon)
+          #expect(after.raised == 2 && after.resolved == 2, "\(daemon.log.suffix(2000))")
+        }
+        try expectHistory(site)
+      }
+    }
+  }
+
+  /// The state directory holds what was attained, readable by anybody's tools.
+  private func expectHistory(_ site: BackupSite) throws {
+    let directory = site.state + "/objectives"
+    let names = try FileManager.default.contentsOfDirectory(atPath: directory).filter { $0.hasPrefix("minutes-") }
+    let text = try names.sorted().map { try String(contentsOfFile: "\(directory)/\($0)", encoding: .utf8) }.joined()
+    let lines = try text.split(separator: "\n").map { try JSON(parsing: String($0)) }
+    #expect(!lines.isEmpty && lines.allSatisfy { $0["tiers"]["tokens"]["rpoState"].text != nil })
+  }
+
+  private func untilTier(_ site: BackupSite, _ what: String, _ isIt: (JSON) throws -> Bool) throws {
+    try Poll.until(.seconds(150), "the tier \(what)", every: .milliseconds(500)) {
+      try isIt(try site.json("status")["tiers"][0])
+    }
+  }
+
+  /// How often the condition was raised and resolved. A rise in severity is one raise: the id stays.
+  private func transitions(_ daemon: RunningDaemon) -> (raised: Int, resolved: Int) {
+    let lines = daemon.log.split(separator: "\n").filter { $0.contains(Self.id) }
+    return (
+      lines.count { $0.contains("objective not met") && !$0.contains("breaks") },
+      lines.count { $0.contains("objective is met again") }
+    )
+  }
+}
