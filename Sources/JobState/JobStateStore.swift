@@ -222,6 +222,13 @@ public final class JobStateStore: Sendable {
     }
   }
 
+  /// Ends conditions about what there is no more: nobody else would.
+  /// - Returns: Those it ended.
+  @discardableResult
+  public func resolveConditions(where isGone: (Condition) -> Bool) throws -> [Condition] {
+    try conditions().filter(isGone).compactMap { try resolve($0.id) }
+  }
+
   // MARK: Files
 
   private struct ConditionList: Codable { var conditions: [Condition] }

@@ -76,6 +76,7 @@ extension DaemonControl {
       configuration.replace(with: new)
       if let repository { await recoverability.replace(with: repository) }
       await runner.apply(jobs, repository: repository)
+      ForgottenConditions.resolve(state, new, logger)
       alerts.apply(AlertTranslation.routes(of: new, credentials: credentials))
       try resolve()
       logger.notice(
