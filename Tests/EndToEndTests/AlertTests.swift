@@ -56,6 +56,16 @@ import Testing
     }
     func counts() throws -> [Int] { try [mails().count, slack().count, hook().count, script().count] }
 
+    /// Returns once what these channels sent is acknowledged, durably: a daemon that is killed before sends it again.
+    func waitUntilAcknowledged(_ names: String...) throws {
+      try Poll.until(.seconds(20), "acknowledged messages") {
+        try names.allSatisfy {
+          let text = try String(contentsOfFile: "\(site.state)/alerts/\($0).json", encoding: .utf8)
+          return try JSON(parsing: text)["waiting"] == .array([])
+        }
+      }
+    }
+
     func wait(for counts: [Int], deadline: Duration = .seconds(60)) throws {
       try Poll.until(deadline, "\(counts) messages", every: .milliseconds(300)) { try self.counts() == counts }
     }
@@ -89,6 +99,7 @@ import Testing
         let stopped = ContinuousClock.now
         try channels.wait(for: [1, 1, 1, 1])
         Programs.note("told \((ContinuousClock.now - stopped)) after the server's stop")
+        try channels.waitUntilAcknowledged("mail", "slack", "hook", "script")
         try daemon.kill()
       }
       #expect(try channels.mails()[0].hasPrefix("WARNING: "))
@@ -117,6 +128,7 @@ import Testing
         try channels.site.backup()
         try server.stop()
         try channels.wait(for: [0, 1, 1, 1])
+        try channels.waitUntilAcknowledged("slack", "hook", "script")
         try daemon.kill()
       }
       try channels.site.withDaemon { daemon in try daemon.kill() }
