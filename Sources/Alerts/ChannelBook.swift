@@ -47,6 +47,8 @@ extension ChannelBook {
     for condition in view.present where rules.concerns(condition) {
       guard let change = change(of: condition, rules, view.now) else { continue }
       if rules.holds(condition.severity, at: view.now) { continue }
+      // While nothing gets out there is nobody to be reminded.
+      if change == .reminder, !waiting.isEmpty { continue }
       let isNew = change == .raised
       items.append(
         AlertItem(change: change, condition: condition, thread: isNew ? nil : told[condition.id]?.thread))
@@ -175,7 +177,11 @@ extension ChannelBook {
     return (nil, look)
   }
 
-  mutating func sent(_ id: AlertMessageID) {
+  /// A message got there: what it tells is known from now on.
+  mutating func sent(_ id: AlertMessageID, now: Timestamp) {
+    for item in waiting.first(where: { $0.id == id })?.items ?? [] where item.change != .resolved {
+      told[item.condition.id]?.told = now
+    }
     waiting.removeAll { $0.id == id }
     lost = 0
   }

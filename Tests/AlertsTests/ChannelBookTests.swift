@@ -47,7 +47,7 @@ import Testing
       book.queue(items, now: now)
       for message in book.waiting {
         said.append(message.items.map { "\($0.change.rawValue) \($0.condition.id)" }.joined(separator: ", "))
-        book.sent(message.id)
+        book.sent(message.id, now: now)
       }
     }
   }
@@ -237,6 +237,21 @@ import Testing
     #expect(ChannelBook.pause(afterAttempts: 60, random: 1) == .seconds(900))
     #expect(ChannelBook.pause(afterAttempts: 60, random: 0) == .seconds(1))
     #expect(Set((0..<50).map { _ in ChannelBook.pause(afterAttempts: 5) }).count > 10)
+  }
+
+  @Test("a day are not joined by reminders, which count from when they got there") func reminders() throws {
+    let rules = ChannelRules(remind: .seconds(3600), gather: .zero)
+    let condition = item("a").condition
+    func view(_ seconds: Int64) -> ConditionView {
+      ConditionView(now: Self.now + .seconds(seconds), present: [condition], absentSince: [:])
+    }
+    var book = ChannelBook()
+    book.queue(book.due(rules, view(0)), now: Self.now)
+    for hour in Int64(1)...24 { #expect(book.due(rules, view(hour * 3600)) == []) }
+    let message = try #require(book.waiting.first)
+    book.sent(message.id, now: view(86400).now)
+    #expect(book.due(rules, view(86400 + 3599)) == [])
+    #expect(book.due(rules, view(86400 + 3600)).map(\.change) == [.reminder])
   }
 
   @Test("too long are given up, and the next says so") func age() {
