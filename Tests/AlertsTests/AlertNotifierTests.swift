@@ -22,20 +22,29 @@ import Transfer
         let routes = [
           NotifierTrial.route("mail", Sample.mail(mail)), NotifierTrial.route("slack", Sample.slack(web)),
         ]
-        for _ in 0..<3 {
+        for number in 0..<3 {
           try await NotifierTrial.run(directory, routes) { trial in
             try trial.state.raise(Self.conditions[0])
-            for name in ["mail", "slack"] { try trial.waitUntilQuiet(name, told: 1) }
+            // Once this is told, whatever else was due has been.
+            try trial.state.raise(Sample.condition("marker:\(number)"))
+            for name in ["mail", "slack"] { try trial.waitUntilQuiet(name, told: number + 2) }
           }
         }
-        for _ in 0..<2 {
+        for number in 3..<5 {
           try await NotifierTrial.run(directory, routes) { trial in
             try trial.state.resolve("wal:main")
-            for name in ["mail", "slack"] { try trial.waitUntilQuiet(name, told: 0) }
+            try trial.state.raise(Sample.condition("marker:\(number)"))
+            for name in ["mail", "slack"] {
+              try trial.wait(for: name) {
+                $0.told["wal:main"]?.resolved != nil && $0.told["marker:\(number)"] != nil && $0.waiting.isEmpty
+              }
+            }
           }
         }
-        #expect(try mail.mails().map { $0.inReplyTo != nil } == [false, true])
-        #expect(try web.requests().count == 2)
+        let mails = try mail.mails().filter { $0.text.contains("condition wal:main") }
+        #expect(mails.count == 2 && mails[1].inReplyTo == mails[0].messageID)
+        #expect(try web.requests().count { $0.body.contains("condition wal:main") } == 2)
+        #expect(try mail.mails().reduce(0) { $0 + $1.text.split(separator: "condition marker:").count - 1 } == 5)
       }
     }
   }
