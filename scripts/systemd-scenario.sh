@@ -118,6 +118,25 @@ expect "pg_amcheck and page checksums are well" 2 "$(grep -c '^  check   ok ' /t
 expect "no warning" 0 "$(grep -c WARNING /tmp/drill.txt || true)"
 expect "nothing is left of it" "" "$(ls /var/lib/backupd/drills)"
 
+# Alerts get out of the sandbox, and the address of a webhook comes encrypted from the service manager.
+install -d -m 0700 /etc/credstore.encrypted
+echo http://127.0.0.1:1/only-slack-knows >/run/address
+systemd-creds encrypt --with-key=host --name=slack-webhook /run/address /etc/credstore.encrypted/slack-webhook
+printf '[Service]\nLoadCredentialEncrypted=slack-webhook:/etc/credstore.encrypted/slack-webhook\n' \
+  >/etc/systemd/system/backupd.service.d/slack.conf
+cat >>/etc/backupd/backupd.yaml <<'YAML'
+alerts:
+  script: {command: [/bin/sh, -c, "cat > /var/lib/backupd/alert.json"]}
+  slack: {webhook: {credential: slack-webhook}}
+YAML
+systemctl daemon-reload
+systemctl restart backupd
+expect "a command takes an alert" 0 "$(status_of as postgres backupctl alerts test script)"
+expect "all of it" 1 "$(grep -c '"isTest":true.*"version":1}$' /var/lib/backupd/alert.json)"
+expect "a webhook that nobody answers at" 1 "$(status_of as postgres backupctl alerts test slack)"
+expect "its address was read" 1 "$(as postgres backupctl alerts test slack --json | grep -c 'could not talk to .*127.0.0.1:1')"
+expect "the address is nowhere in the journal" 0 "$(journalctl -u backupd --no-pager -o json | grep -c only-slack-knows || true)"
+
 # Alive and wedged: the scheduler records a run's end in a file that never opens, and is killed by the watchdog.
 printf '[Service]\nWatchdogSec=6\nRestart=no\n' >/etc/systemd/system/backupd.service.d/watched.conf
 systemctl daemon-reload

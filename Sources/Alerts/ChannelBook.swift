@@ -27,8 +27,8 @@ struct ToldCondition: Sendable, Hashable, Codable {
   var peak: Condition.Severity
   /// When its end was told; nil while it counts as holding.
   var resolved: Timestamp?
-  /// It came back within the reminder interval: its next end is told when that interval is over.
-  var isUnsteady = false
+  /// How often it came back within the reminder interval: the more, the longer it must stay away to be over.
+  var returns = 0
 }
 
 /// What is known of the conditions at a moment.
@@ -47,6 +47,8 @@ extension ChannelBook {
     for condition in view.present where rules.concerns(condition) {
       guard let change = change(of: condition, rules, view.now) else { continue }
       if rules.holds(condition.severity, at: view.now) { continue }
+      // While nothing gets out there is nobody to be reminded.
+      if change == .reminder, !waiting.isEmpty { continue }
       let isNew = change == .raised
       items.append(
         AlertItem(change: change, condition: condition, thread: isNew ? nil : told[condition.id]?.thread))
@@ -79,13 +81,16 @@ extension ChannelBook {
     return isIntervalOver && condition.severity >= rules.severity ? .reminder : nil
   }
 
-  /// One that came back within the reminder interval has to stay away until that is over.
+  /// One that came back has to stay away for longer, and the second time until the reminder interval is over.
   private func isOver(
     _ entry: ToldCondition, _ rules: ChannelRules, _ now: Timestamp, absentSince: Timestamp?
   ) -> Bool {
     guard let absentSince, Self.elapsed(since: absentSince, now) >= rules.gather else { return false }
-    return !entry.isUnsteady || Self.elapsed(since: entry.told, now) >= rules.remind
+    if entry.returns == 0 || Self.elapsed(since: entry.told, now) >= rules.remind { return true }
+    return entry.returns == 1 && Self.elapsed(since: absentSince, now) >= Self.longAbsence(rules)
   }
+
+  private static func longAbsence(_ rules: ChannelRules) -> Duration { max(rules.gather, rules.remind / 8) }
 
   /// Of a time that lies ahead, since the clock was set back, nobody knows how long ago it was: long enough.
   static func elapsed(since time: Timestamp, _ now: Timestamp) -> Duration {
@@ -111,10 +116,10 @@ extension ChannelBook {
     var entry = ToldCondition(
       condition: condition, thread: item.thread ?? message, told: now, peak: condition.severity)
     switch item.change {
-    case .raised, .worsened: entry.isUnsteady = before?.isUnsteady ?? false
-    case .again: entry.isUnsteady = true
-    // A whole interval without a break, and it is steady again.
-    case .reminder: entry.isUnsteady = before.map { $0.isUnsteady && condition.since > $0.told } ?? false
+    case .raised, .worsened: entry.returns = before?.returns ?? 0
+    case .again: entry.returns = (before?.returns ?? 0) + 1
+    // After a whole interval without a break it is steady again.
+    case .reminder: entry.returns = before.map { condition.since > $0.told ? $0.returns : 0 } ?? 0
     case .resolved:
       entry = before ?? entry
       entry.resolved = now
@@ -139,7 +144,9 @@ extension ChannelBook {
     var times: [Timestamp] = []
     for entry in told.values where entry.resolved == nil {
       times.append(entry.told + rules.remind)
-      if let absent = view.absentSince[entry.condition.id] { times.append(absent + rules.gather) }
+      if let absent = view.absentSince[entry.condition.id] {
+        times += [absent + rules.gather, absent + Self.longAbsence(rules)]
+      }
     }
     if let quiet = rules.quietHours, quiet.holds(.warning, at: view.now) { times.append(quiet.end(after: view.now)) }
     return times.filter { $0 > view.now }.min()
@@ -170,7 +177,11 @@ extension ChannelBook {
     return (nil, look)
   }
 
-  mutating func sent(_ id: AlertMessageID) {
+  /// A message got there: what it tells is known from now on.
+  mutating func sent(_ id: AlertMessageID, now: Timestamp) {
+    for item in waiting.first(where: { $0.id == id })?.items ?? [] where item.change != .resolved {
+      told[item.condition.id]?.told = now
+    }
     waiting.removeAll { $0.id == id }
     lost = 0
   }

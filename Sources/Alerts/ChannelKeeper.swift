@@ -130,7 +130,7 @@ final class ChannelKeeper: Sendable {
     let context = AlertContext(host: options.host, channel: route.id, now: options.now())
     do {
       let receipt = try route.channel.deliver(message, context, cancellation)
-      book.sent(message.id)
+      book.sent(message.id, now: options.now())
       save(book)
       logger.info(
         "alert delivered",

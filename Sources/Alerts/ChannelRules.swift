@@ -8,7 +8,7 @@ public struct ChannelRules: Sendable, Hashable {
   /// Nil for all. What is about no tier is told by its cluster alone.
   public var tiers: [TierID]?
   public var quietHours: QuietHours?
-  /// How long until what still holds is told once more, and what comes and goes is told at most once.
+  /// How long until what still holds is told once more; what comes and goes is soon told no more often.
   public var remind: Duration
   /// How long changes are gathered into one message. What is over before is not told at all.
   public var gather: Duration

@@ -47,7 +47,7 @@ public struct HealthPing: Sendable {
         await tell(0)
       }
       // Ends early only by cancellation, which the loop looks for itself.
-      try? await Task.sleep(for: min(.seconds(1), current?.interval ?? .seconds(1)))
+      try? await Task.sleep(for: min(current?.interval ?? .seconds(5), .seconds(current == nil ? 5 : 1)))
     }
   }
 

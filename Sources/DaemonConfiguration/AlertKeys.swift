@@ -45,7 +45,7 @@ enum AlertKeys {
   )
   static let remind = Key(
     "remind", .duration("1m", "30d"), .standard("4h"),
-    "What still holds is told once more after so long. What comes back within it is told once more, and its next end only when it is over."
+    "What still holds is told once more after so long. What comes back within it is told once more, and must then stay away for longer to be told as over."
   )
   static let gather = Key(
     "gather", .duration("0s", "10m"), .standard("10s"),

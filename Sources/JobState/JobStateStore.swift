@@ -237,6 +237,13 @@ public final class JobStateStore: Sendable {
     }
   }
 
+  /// Ends conditions about what there is no more: nobody else would.
+  /// - Returns: Those it ended.
+  @discardableResult
+  public func resolveConditions(where isGone: (Condition) -> Bool) throws -> [Condition] {
+    try conditions().filter(isGone).compactMap { try resolve($0.id) }
+  }
+
   // MARK: Documents of others
 
   /// A versioned file of the state directory that some other part of the daemon keeps; nil where there is none.

@@ -236,9 +236,11 @@ final class WALKeeper: Sendable {
   private func raise(
     _ severity: Condition.Severity, _ report: ErrorReport, id: String? = nil, store: StoreID? = nil
   ) {
+    // A hole is the cluster's: it stays where a job of another name takes over.
+    let isGap = id == Self.gapCondition(of: job.cluster)
     let condition = Condition(
-      id: id ?? conditionID, severity: severity, since: .now(), report: report, cluster: job.cluster, job: job.id,
-      store: store)
+      id: id ?? conditionID, severity: severity, since: .now(), report: report, cluster: job.cluster,
+      job: isGap ? nil : job.id, store: store)
     do {
       _ = try state.raise(condition)
     } catch {

@@ -13,7 +13,9 @@ struct AlertsTestCommand: ParsableCommand {
     abstract: "Send a test message through every channel, or through one, and say what came of it.",
     example: "backupctl alerts test mail")
 
-  @Argument(help: "The channel; all without it.", transform: parsing { try AlertChannelID($0) })
+  @Argument(
+    help: "The channel; all without it.", completion: NameCompletion.alertChannels,
+    transform: parsing { try AlertChannelID($0) })
   var channel: AlertChannelID?
   @OptionGroup var shared: SharedOptions
 

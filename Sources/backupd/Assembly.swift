@@ -93,6 +93,7 @@ struct Assembly {
     logger.info(
       "backupd starts",
       metadata: ["version": "\(Backupd.version)", "configuration": "\(first.path)", "jobs": "\(first.jobs.count)"])
+    ForgottenConditions.resolve(state, first, logger)
     // Before anybody can ask for one of them.
     await runner.apply(jobs)
     alerts.apply(AlertTranslation.routes(of: first, credentials: configuration.credentials))

@@ -81,6 +81,7 @@ extension DaemonControl {
       configuration.replace(with: new)
       if let repository { await recoverability.replace(with: repository) }
       await runner.apply(jobs, repository: repository)
+      ForgottenConditions.resolve(state, new, logger)
       alerts.apply(AlertTranslation.routes(of: new, credentials: credentials))
       await monitor.apply(MonitorTranslation.plan(of: new, jobs: jobs), repository: repository)
       objectives.apply(new, jobs, repository: repository)

@@ -2,6 +2,7 @@ import BackupModel
 import BlockingWork
 import FoundationEssentials
 import JobState
+import Synchronization
 import TestSupport
 import Testing
 import Transfer
@@ -21,20 +22,29 @@ import Transfer
         let routes = [
           NotifierTrial.route("mail", Sample.mail(mail)), NotifierTrial.route("slack", Sample.slack(web)),
         ]
-        for _ in 0..<3 {
+        for number in 0..<3 {
           try await NotifierTrial.run(directory, routes) { trial in
             try trial.state.raise(Self.conditions[0])
-            for name in ["mail", "slack"] { try trial.waitUntilQuiet(name, told: 1) }
+            // Once this is told, whatever else was due has been.
+            try trial.state.raise(Sample.condition("marker:\(number)"))
+            for name in ["mail", "slack"] { try trial.waitUntilQuiet(name, told: number + 2) }
           }
         }
-        for _ in 0..<2 {
+        for number in 3..<5 {
           try await NotifierTrial.run(directory, routes) { trial in
             try trial.state.resolve("wal:main")
-            for name in ["mail", "slack"] { try trial.waitUntilQuiet(name, told: 0) }
+            try trial.state.raise(Sample.condition("marker:\(number)"))
+            for name in ["mail", "slack"] {
+              try trial.wait(for: name) {
+                $0.told["wal:main"]?.resolved != nil && $0.told["marker:\(number)"] != nil && $0.waiting.isEmpty
+              }
+            }
           }
         }
-        #expect(try mail.mails().map { $0.inReplyTo != nil } == [false, true])
-        #expect(try web.requests().count == 2)
+        let mails = try mail.mails().filter { $0.text.contains("condition wal:main") }
+        #expect(mails.count == 2 && mails[1].inReplyTo == mails[0].messageID)
+        #expect(try web.requests().count { $0.body.contains("condition wal:main") } == 2)
+        #expect(try mail.mails().reduce(0) { $0 + $1.text.split(separator: "condition marker:").count - 1 } == 5)
       }
     }
   }
@@ -134,6 +144,88 @@ import Transfer
           }
         }
         #expect(try mail.mails().map(\.recipients) == [["admin@example.com"]])
+      }
+    }
+  }
+
+  /// A channel whose answer gets lost on the way back, the first time.
+  private struct LostAnswer: AlertChannel {
+    let kind = "smtp"
+    let inner: MailChannel
+    let calls = Calls()
+    final class Calls: Sendable {
+      private let count = Mutex(0)
+      func next() -> Int {
+        count.withLock { count in
+          defer { count += 1 }
+          return count
+        }
+      }
+    }
+    func deliver(_ message: AlertMessage, _ context: AlertContext, _ cancellation: Cancellation) throws -> AlertReceipt
+    {
+      let receipt = try inner.deliver(message, context, cancellation)
+      if calls.next() == 0 { throw TransferError.tooSlow(host: "mail", floor: 1) }
+      return receipt
+    }
+  }
+
+  @Test("sends again what was not acknowledged, under the same id") func lostAnswer() async throws {
+    try await TemporaryDirectory.run { directory in
+      try await Self.withServers(directory) { mail, _ in
+        let channel = LostAnswer(inner: Sample.mail(mail))
+        try await NotifierTrial.run(directory, [NotifierTrial.route("mail", channel)]) { trial in
+          try trial.state.raise(Self.conditions[0])
+          try trial.waitUntilQuiet("mail", told: 1)
+        }
+        let mails = try mail.mails()
+        #expect(mails.count == 2 && mails[0].messageID == mails[1].messageID)
+      }
+    }
+  }
+
+  @Test("tells on one channel while another hangs, and without a disk to remember it on") func hanging() async throws {
+    try await TemporaryDirectory.run { directory in
+      try await Self.withServers(directory) { mail, web in
+        try web.answer("hang 5")
+        let routes = [
+          NotifierTrial.route("slack", Sample.slack(web)), NotifierTrial.route("mail", Sample.mail(mail)),
+        ]
+        try await NotifierTrial.run(directory, routes) { trial in
+          try trial.state.raise(Self.conditions[0])
+          try trial.waitUntilQuiet("mail", told: 1)
+          #expect(try trial.book("slack").waiting.count == 1)
+          try trial.waitUntilQuiet("slack", told: 1)
+          // Nothing can be written there any more.
+          try FileManager.default.removeItem(atPath: directory + "/alerts")
+          try trial.state.raise(Self.conditions[1])
+          try Poll.until(.seconds(20), "the second mail") { try mail.mails().count == 2 }
+          try trial.state.resolve(Self.conditions[1].id)
+          try Poll.until(.seconds(20), "the third mail") { try mail.mails().count == 3 }
+        }
+        #expect(try subjects(mail).map { $0.prefix(8) } == ["CRITICAL", "WARNING:", "RESOLVED"])
+      }
+    }
+  }
+
+  @Test("puts other rules into force and forgets a channel that went") func reload() async throws {
+    try await TemporaryDirectory.run { directory in
+      try await Self.withServers(directory) { mail, _ in
+        let bad = NotifierTrial.route("bad", CommandChannel(["/nonesuch"]))
+        try await NotifierTrial.run(directory, [bad], change: { $0.patience = .zero }) { trial in
+          try trial.state.raise(Self.conditions[1])
+          try Poll.until(.seconds(20), "the condition of the channel") {
+            trial.state.conditions().contains { $0.id == "alert-channel:bad" }
+          }
+          let strict = NotifierTrial.route("mail", Sample.mail(mail), severity: .critical)
+          trial.notifier.apply([strict])
+          #expect(trial.state.conditions().map(\.id) == ["job:nightly"])
+          try trial.state.raise(Self.conditions[0])
+          try trial.waitUntilQuiet("mail", told: 1)
+          trial.notifier.apply([NotifierTrial.route("mail", Sample.mail(mail))])
+          try trial.waitUntilQuiet("mail", told: 2)
+        }
+        #expect(try mail.mails().map { $0.text.contains("wal:main") } == [true, false])
       }
     }
   }

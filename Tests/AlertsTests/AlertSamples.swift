@@ -91,12 +91,13 @@ struct NotifierTrial: Sendable {
       channel: channel, identity: "\(name) \(gather) \(remind) \(severity)")
   }
 
-  /// Returns once nothing waits on a channel and a look at all conditions has followed.
+  /// Returns once so many conditions count as holding on a channel, and all messages are acknowledged.
   func waitUntilQuiet(_ channel: String, told: Int) throws {
-    try Poll.until(.seconds(30), "\(told) conditions told on \(channel)") {
-      let book = try book(channel)
-      return book.waiting.isEmpty && book.told.values.count { $0.resolved == nil } == told
-    }
+    try wait(for: channel) { $0.waiting.isEmpty && $0.told.values.count { $0.resolved == nil } == told }
+  }
+
+  func wait(for channel: String, _ isReached: (ChannelBook) -> Bool) throws {
+    try Poll.until(.seconds(30), "a state of channel \(channel)") { isReached(try book(channel)) }
   }
 
   func book(_ channel: String) throws -> ChannelBook {

@@ -47,7 +47,7 @@ import Testing
       book.queue(items, now: now)
       for message in book.waiting {
         said.append(message.items.map { "\($0.change.rawValue) \($0.condition.id)" }.joined(separator: ", "))
-        book.sent(message.id)
+        book.sent(message.id, now: now)
       }
     }
   }
@@ -74,7 +74,24 @@ import Testing
       trial.said == ["raised wal:main"] + Array(repeating: "reminder wal:main", count: 3) + ["resolved wal:main"])
   }
 
-  @Test("is what is back once more, and then its end only when the interval is over") func flaps() {
+  @Test("is the end of what came back when it has stayed away for an eighth of the interval, and then for all of it")
+  func returns() {
+    var trial = Trial()
+    for away in [60, 449, 451, 1800] {
+      trial.raise("wal:main")
+      trial.pass(60)
+      trial.resolve("wal:main")
+      trial.pass(away)
+    }
+    #expect(
+      trial.said == [
+        "raised wal:main", "resolved wal:main", "again wal:main", "resolved wal:main", "again wal:main",
+      ])
+    trial.pass(1800)
+    #expect(trial.said.last == "resolved wal:main")
+  }
+
+  @Test("is what is back once more, and then its end only when it stays away") func flaps() {
     var trial = Trial()
     for _ in 0..<30 {
       trial.raise("wal:main")
@@ -87,7 +104,7 @@ import Testing
     #expect(trial.said.last == "resolved wal:main" && trial.said.count == 4)
   }
 
-  @Test("of something that never rests is at most what the interval allows", arguments: [7, 25, 90, 400, 1700])
+  @Test("of something that never rests is at most what the interval allows", arguments: [7, 25, 90, 400, 500, 1700])
   func endless(half: Int) {
     var trial = Trial()
     let begin = trial.now
@@ -98,7 +115,7 @@ import Testing
       trial.pass(half)
     }
     let intervals = Int((trial.now - begin).secondsValue / 3600) + 1
-    #expect(trial.said.count <= 2 * intervals + 2, "\(trial.said.count) in \(intervals) intervals")
+    #expect(trial.said.count <= 2 * intervals + 4, "\(trial.said.count) in \(intervals) intervals")
     trial.pass(2 * 3600)
     #expect(trial.said.last == "resolved wal:main", "the last state is told in the end")
   }
@@ -220,6 +237,21 @@ import Testing
     #expect(ChannelBook.pause(afterAttempts: 60, random: 1) == .seconds(900))
     #expect(ChannelBook.pause(afterAttempts: 60, random: 0) == .seconds(1))
     #expect(Set((0..<50).map { _ in ChannelBook.pause(afterAttempts: 5) }).count > 10)
+  }
+
+  @Test("a day are not joined by reminders, which count from when they got there") func reminders() throws {
+    let rules = ChannelRules(remind: .seconds(3600), gather: .zero)
+    let condition = item("a").condition
+    func view(_ seconds: Int64) -> ConditionView {
+      ConditionView(now: Self.now + .seconds(seconds), present: [condition], absentSince: [:])
+    }
+    var book = ChannelBook()
+    book.queue(book.due(rules, view(0)), now: Self.now)
+    for hour in Int64(1)...24 { #expect(book.due(rules, view(hour * 3600)) == []) }
+    let message = try #require(book.waiting.first)
+    book.sent(message.id, now: view(86400).now)
+    #expect(book.due(rules, view(86400 + 3599)) == [])
+    #expect(book.due(rules, view(86400 + 3600)).map(\.change) == [.reminder])
   }
 
   @Test("too long are given up, and the next says so") func age() {

@@ -114,6 +114,20 @@ import Transfer
     }
   }
 
+  @Test("that comes late says so, and what was given up before it") func late() {
+    var message = Sample.message()
+    #expect(AlertText(message: message, context: Sample.context).remarks == [])
+    message.attempts = 5
+    message.lost = 2
+    var context = Sample.context
+    context.now = Sample.time + .seconds(7200)
+    #expect(
+      AlertText(message: message, context: context).remarks == [
+        "Written at 2026-11-02T03:00:00Z: it could not be delivered for 2h.",
+        "2 earlier messages could not be delivered and were given up.",
+      ])
+  }
+
   @Test("by sendmail gets there with its recipients") func sendmail() throws {
     try TemporaryDirectory.run { directory in
       let program = directory + "/sendmail"

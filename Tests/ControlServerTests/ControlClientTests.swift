@@ -36,9 +36,12 @@ import Testing
         #expect(seen == ["start", "copy", "commit", "end"])
         #expect(last == FakeDaemon.record(outcome: .succeeded))
         try client.cancel(FakeDaemon.live)
+        #expect(try client.testAlerts() == [FakeDaemon.alertTest])
+        let missing = #expect(throws: ControlError.self) { try client.testAlerts(AlertChannelID("pager")) }
+        #expect(missing?.detail == "The channels are \"mail\".")
       }
     }
-    #expect(daemon.log.map { $0.prefix(while: { $0 != " " }) } == ["start", "run", "cancel"])
+    #expect(daemon.log.map { $0.prefix(while: { $0 != " " }) } == ["start", "run", "cancel", "test"])
   }
 
   @Test("carries the daemon's errors in their three parts")

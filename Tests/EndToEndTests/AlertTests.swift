@@ -56,6 +56,16 @@ import Testing
     }
     func counts() throws -> [Int] { try [mails().count, slack().count, hook().count, script().count] }
 
+    /// Returns once what these channels sent is acknowledged, durably: a daemon that is killed before sends it again.
+    func waitUntilAcknowledged(_ names: String...) throws {
+      try Poll.until(.seconds(20), "acknowledged messages") {
+        try names.allSatisfy {
+          let text = try String(contentsOfFile: "\(site.state)/alerts/\($0).json", encoding: .utf8)
+          return try JSON(parsing: text)["waiting"] == .array([])
+        }
+      }
+    }
+
     func wait(for counts: [Int], deadline: Duration = .seconds(60)) throws {
       try Poll.until(deadline, "\(counts) messages", every: .milliseconds(300)) { try self.counts() == counts }
     }
@@ -89,6 +99,7 @@ import Testing
         let stopped = ContinuousClock.now
         try channels.wait(for: [1, 1, 1, 1])
         Programs.note("told \((ContinuousClock.now - stopped)) after the server's stop")
+        try channels.waitUntilAcknowledged("mail", "slack", "hook", "script")
         try daemon.kill()
       }
       #expect(try channels.mails()[0].hasPrefix("WARNING: "))
@@ -117,6 +128,7 @@ import Testing
         try channels.site.backup()
         try server.stop()
         try channels.wait(for: [0, 1, 1, 1])
+        try channels.waitUntilAcknowledged("slack", "hook", "script")
         try daemon.kill()
       }
       try channels.site.withDaemon { daemon in try daemon.kill() }
@@ -127,6 +139,44 @@ import Testing
         try channels.wait(for: [2, 2, 2, 2], deadline: .seconds(90))
       }
       #expect(try channels.counts() == [2, 2, 2, 2])
+    }
+  }
+
+  @Test("that a withdrawn credential holds up are told of on the other channels, and come when there is a new one")
+  func withdrawnCredential() throws {
+    try withChannels { server, channels in
+      try channels.configure()
+      let site = channels.site
+      let (secret, aside) = (site.directory + "/password", site.directory + "/aside")
+      func trouble(_ start: String) throws -> Int {
+        try channels.web.requests().count { request in
+          request.path == "/hook" && request.body.contains("\"alert-channel:mail\"") && request.body.contains(start)
+        }
+      }
+      try site.withDaemon { daemon in
+        try site.backup()
+        try FileManager.default.moveItem(atPath: secret, toPath: aside)
+        try "wr0ng-s3cret\n".write(toFile: secret, atomically: false, encoding: .utf8)
+        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: secret)
+        try ProgramUser.postgres.own(secret)
+        try server.stop()
+        try channels.wait(for: [0, 1, 1, 1])
+        try Poll.until(.seconds(30), "the trouble told", every: .milliseconds(300)) { try trouble("raised") == 1 }
+        let condition = try site.json("status")["conditions"].array?.first { $0["id"].text == "alert-channel:mail" }
+        let report = try #require(condition)
+        #expect(report["summary"].text?.contains("did not let \"backupd\" log in") == true, "\(report)")
+        #expect(report["detail"].text?.contains("535") == true && report["hint"].text?.contains("password") == true)
+        try FileManager.default.removeItem(atPath: secret)
+        try FileManager.default.moveItem(atPath: aside, toPath: secret)
+        // Tried again after pauses that have grown meanwhile.
+        try channels.wait(for: [1, 1, 1, 1], deadline: .seconds(120))
+        try Poll.until(.seconds(60), "its end told", every: .milliseconds(300)) { try trouble("resolved") == 1 }
+        try server.start()
+        try channels.wait(for: [2, 2, 2, 2], deadline: .seconds(90))
+        #expect(try trouble("raised") == 1 && trouble("resolved") == 1)
+        #expect(!daemon.log.contains("s3cret"))
+      }
+      try expectNoSecrets(site)
     }
   }
 

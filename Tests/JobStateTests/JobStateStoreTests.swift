@@ -2,6 +2,7 @@ import BackupModel
 import DurableFiles
 import Foundation
 import JobState
+import Synchronization
 import TestSupport
 import Testing
 
@@ -154,6 +155,40 @@ struct StateFixture {
         let damaged = try JobStateStore(directory: directory, now: F.noon)
         _ = try damaged.recoverInterrupted(now: F.noon)
       }
+    }
+  }
+
+  @Test("tells observers what is new, reads what an older version wrote, and ends what is about nothing")
+  func observers() throws {
+    try TemporaryDirectory.run { directory in
+      let old = """
+        {"conditions": [{"id": "job:nightly", "severity": "critical", "since": "2026-11-02T12:00:00Z",
+         "report": {"summary": "it broke"}}], "version": 1}
+        """
+      try old.write(toFile: directory + "/conditions.json", atomically: false, encoding: .utf8)
+      let store = try JobStateStore(directory: directory, now: F.noon)
+      #expect(store.problems.isEmpty)
+      var condition = try #require(store.conditions().first)
+      #expect(condition.job == nil && condition.cluster == nil && condition.severity == .critical)
+      let seen = Mutex<[String]>([])
+      store.observeConditions { change in
+        switch change {
+        case .raised(let condition): seen.withLock { $0.append("raised \(condition.id) \(condition.severity)") }
+        case .resolved(let condition): seen.withLock { $0.append("resolved \(condition.id)") }
+        }
+      }
+      try store.raise(condition)
+      condition.severity = .warning
+      condition.job = JobID(unchecked: "nightly")
+      condition.tier = TierID(unchecked: "tokens")
+      try store.raise(condition)
+      condition.report.detail = "More of it."
+      try store.raise(condition)
+      #expect(try JobStateStore(directory: directory, now: F.noon).conditions() == [condition])
+      #expect(try store.resolveConditions { $0.job == JobID(unchecked: "hourly") } == [])
+      #expect(try store.resolveConditions { $0.job == JobID(unchecked: "nightly") } == [condition])
+      #expect(try store.resolve("job:nightly") == nil)
+      #expect(seen.withLock { $0 } == ["raised job:nightly warning", "resolved job:nightly"])
     }
   }
 

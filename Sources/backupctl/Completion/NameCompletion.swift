@@ -23,6 +23,10 @@ enum NameCompletion {
     }
   }
 
+  static let alertChannels = CompletionKind.custom { words, _, _ in
+    quickly { Source(words).configuration { $0.alerts.map(\.id.rawValue) } ?? [] }
+  }
+
   static let stores = CompletionKind.custom { words, _, _ in
     quickly { Source(words).configuration { $0.repository.stores.map(\.id.rawValue) } ?? [] }
   }
