@@ -14,6 +14,8 @@ struct ClusterHoldings: Sendable {
   private let lastSuccess: Timestamp?
   private let keepsWAL: Bool
   private var stores: [ClusterFacts.Store] = []
+  /// At the end of what each store leads to.
+  private var timelines: [StoreID: TimelineID] = [:]
   /// Of stores that did not answer what they held before still counts.
   private var unanswered: Set<StoreID> = []
   private var newest: Backup?
@@ -39,6 +41,7 @@ struct ClusterHoldings: Sendable {
         let backup = kept.last { $0.stores.contains(store.id) }
         // The newer lineage counts where it restores.
         stores.removeAll { $0.store == store.id }
+        timelines[store.id] = span.timeline
         stores.append(
           ClusterFacts.Store(
             store: store.id, backup: backup?.id, to: span.to, toLSN: span.toLSN,
@@ -73,6 +76,7 @@ struct ClusterHoldings: Sendable {
     merged.stores += earlier.stores.filter { old in
       unanswered.contains(old.store) && !stores.contains { $0.store == old.store }
     }
+    merged.timelines.merge(earlier.timelines) { new, _ in new }
     merged.newest = newest ?? earlier.newest
     for dump in earlier.dumps where !dumps.contains(where: { $0.backup == dump.backup }) {
       if !unanswered.isDisjoint(with: dump.stores) { merged.dumps.append(dump) }
@@ -82,13 +86,15 @@ struct ClusterHoldings: Sendable {
 
   func isFresh(at uptime: Duration, _ reach: WALReach?, lastSuccess: Timestamp?) -> Bool {
     guard lastSuccess == self.lastSuccess else { return false }
-    let isHeard = reach.map { reach in stores.allSatisfy { isFollowed($0, reach) } && !stores.isEmpty } ?? false
+    // Without WAL nothing new comes but by a job that succeeds.
+    let isHeard = reach.map { reach in stores.allSatisfy { isFollowed($0, reach) } && !stores.isEmpty } ?? !keepsWAL
     return uptime - readAt < (isHeard ? Self.freshness : Self.freshnessWithoutWAL)
   }
 
   /// Whether a receiver tells how far this store is, on from what its listing says.
   private func isFollowed(_ store: ClusterFacts.Store, _ reach: WALReach) -> Bool {
     reach.stores[store.store] != nil && store.toLSN >= reach.heldFrom.lsn
+      && timelines[store.store] == reach.timeline
   }
 
   func facts(_ reach: WALReach?, now: Timestamp) -> ClusterFacts {

@@ -30,6 +30,8 @@ public struct TierObjective: Sendable, Hashable {
 public final class ObjectivesKeeper: Sendable {
   /// From cause to condition it takes two of these.
   static let interval: Duration = .seconds(10)
+  /// Whether stores are to be listed again is asked so often.
+  static let listingInterval: Duration = .seconds(3)
   /// Before it nothing is raised: receivers are still connecting.
   static let grace: Duration = .seconds(30)
 
@@ -54,20 +56,21 @@ public final class ObjectivesKeeper: Sendable {
     var watches: [TierID: Watches] = [:]
     var tiers: [TierStatus] = []
     var roads: [ClusterID: [RecoveryRoad]] = [:]
+    /// Whether the history could not be written last time.
+    var isHistoryBroken = false
     /// By the clock that nobody sets.
     var nextPrune: Duration = .zero
   }
 
   private let runner: JobRunner
-  private let state: JobStateStore
-  private let history: ObjectiveHistory
+  let state: JobStateStore
+  let history: ObjectiveHistory
   let clock: any JobClock
   let logger: Logger
   private let lane = Lane(label: "monitoring.objectives")
-  private let begun: Duration
+  let begun: Duration
   let memory: Mutex<Memory>
-  /// What the stores hold, each read when there is a reason to.
-  private let holdings = Mutex<[ClusterID: ClusterHoldings]>([:])
+  private let holdings: HoldingsKeeper
 
   /// - Throws: `FileError` where the history cannot be opened.
   public init(
@@ -79,6 +82,7 @@ public final class ObjectivesKeeper: Sendable {
     self.clock = clock
     self.logger = logger
     begun = clock.uptime
+    holdings = HoldingsKeeper(clock: clock, logger: logger)
     history = try ObjectiveHistory(directory: state.directory + "/objectives", now: clock.now)
     memory = Mutex(
       Memory(
@@ -99,8 +103,13 @@ public final class ObjectivesKeeper: Sendable {
       memory.watches = memory.watches.filter { names.contains($0.key) }
       memory.tiers.removeAll { !names.contains($0.name) }
     }
-    if repository != nil { holdings.withLock { $0 = [:] } }
-    // What is promised no more is not missed.
+    if repository != nil { holdings.forget() }
+    resolveDropped()
+  }
+
+  /// What is promised no more is not missed.
+  private func resolveDropped() {
+    let names = Set(memory.withLock { $0.subject.tiers }.map(\.id))
     for condition in state.conditions() {
       guard let tier = ObjectiveCondition.tier(of: condition.id), !names.contains(tier) else { continue }
       note { _ = try state.resolve(condition.id) }
@@ -115,21 +124,45 @@ public final class ObjectivesKeeper: Sendable {
 
   /// Looks again and again until cancelled.
   public func run() async {
-    while !Task.isCancelled {
-      await sample()
-      // Ends early only by cancellation, which the loop looks for itself.
-      try? await clock.sleep(for: Self.interval)
+    await withDiscardingTaskGroup { group in
+      group.addTask { await self.repeating(every: Self.interval) { await self.sample() } }
+      group.addTask { await self.repeating(every: Self.listingInterval) { await self.listStores() } }
     }
   }
 
-  /// Looks once.
-  func sample() async {
+  private func repeating(every pause: Duration, _ body: () async -> Void) async {
+    while !Task.isCancelled {
+      await body()
+      // Ends early only by cancellation, which the loop looks for itself.
+      try? await clock.sleep(for: pause)
+    }
+  }
+
+  private func listStores() async {
+    let reach = await runner.walReach()
+    let jobs = await runner.summaries()
+    let subject = memory.withLock { $0.subject }
+    for cluster in subject.clusters {
+      let last = jobs.filter { $0.cluster == cluster }.compactMap(\.lastSuccess).max()
+      let reason = HoldingsKeeper.Reason(
+        reach: reach[cluster], lastSuccess: last, keepsWAL: subject.walClusters.contains(cluster))
+      await holdings.refresh(cluster, in: subject.repository, reason)
+    }
+  }
+
+  private func sample() async {
     let reach = await runner.walReach()
     let jobs = await runner.summaries()
     do {
       try await lane.run { [self] _ in try look(reach, jobs) }
+      memory.withLock { $0.isHistoryBroken = false }
     } catch {
-      logger.error("objectives not recorded", metadata: ["error": "\(ErrorReport(error))"])
+      // Once, and not every ten seconds for as long as a disk is full.
+      let isNew = memory.withLock { memory in
+        defer { memory.isHistoryBroken = true }
+        return !memory.isHistoryBroken
+      }
+      if isNew { logger.error("objectives not recorded", metadata: ["error": "\(ErrorReport(error))"]) }
     }
   }
 
@@ -137,16 +170,17 @@ public final class ObjectivesKeeper: Sendable {
     let subject = memory.withLock { $0.subject }
     var facts: [ClusterID: ClusterFacts] = [:]
     for cluster in subject.clusters {
-      let last = jobs.filter { $0.cluster == cluster }.compactMap(\.lastSuccess).max()
-      guard let holdings = readHoldings(of: cluster, subject, reach[cluster], lastSuccess: last) else { continue }
-      facts[cluster] = holdings.facts(reach[cluster], now: clock.now)
+      facts[cluster] = holdings.holdings(of: cluster)?.facts(reach[cluster], now: clock.now)
     }
     let roads = facts.mapValues { RecoveryRoads.roads($0) }
     let tiers = subject.tiers.map { judge($0, facts[$0.cluster], jobs) }
     memory.withLock { memory in
+      // The configuration may have changed meanwhile.
+      let names = Set(memory.subject.tiers.map(\.id))
       memory.roads = roads
-      memory.tiers = tiers
+      memory.tiers = tiers.filter { names.contains($0.name) }
     }
+    resolveDropped()
     let now = clock.now
     let attained = tiers.map {
       (
@@ -170,113 +204,8 @@ public final class ObjectivesKeeper: Sendable {
     if isDue { try history.prune(olderThan: subject.history, now: clock.now) }
   }
 
-  private func readHoldings(
-    of cluster: ClusterID, _ subject: Subject, _ reach: WALReach?, lastSuccess: Timestamp?
-  ) -> ClusterHoldings? {
-    let known = holdings.withLock { $0[cluster] }
-    if let known, known.isFresh(at: clock.uptime, reach, lastSuccess: lastSuccess) { return known }
-    do {
-      let read = try ClusterHoldings(
-        subject.repository, cluster, at: clock.uptime, lastSuccess: lastSuccess,
-        keepsWAL: subject.walClusters.contains(cluster))
-      holdings.withLock { $0[cluster] = read.keeping(known) }
-      return read.keeping(known)
-    } catch {
-      // What the stores held stays what is known of them; that one does not answer is another's to tell.
-      logger.debug(
-        "stores not listed", metadata: ["cluster": "\(cluster)", "error": "\(ErrorReport(error))"])
-      return known
-    }
-  }
-
-  // MARK: Judging
-
-  private func judge(_ tier: TierObjective, _ facts: ClusterFacts?, _ jobs: [JobSummary]) -> TierStatus {
-    let tables = Set(tier.tables)
-    let roads = facts.map { RecoveryRoads.roads($0, tables: tables.isEmpty ? nil : tables) } ?? []
-    var status = TierStatus(
-      name: tier.id, cluster: tier.cluster, tables: tier.tables, rpoSeconds: tier.rpo.secondsValue,
-      rtoSeconds: tier.rto.secondsValue, roads: roads)
-    status.lossSeconds = roads.first?.lossSeconds
-    status.worstLossSeconds = [history.worstLoss(of: tier.id), status.lossSeconds].compactMap { $0 }.max()
-    let measured = recoveries(of: tier.cluster)
-    let time = facts.flatMap { RecoveryTime.estimate(measured, bytes: $0.bytes, walBytes: $0.walBytes) }
-    status.recoverySeconds = time?.seconds
-    if let time { status.recoveryBasis = time.basis }
-    var watches = memory.withLock { $0.watches[tier.id] } ?? told(tier.id)
-    let uptime = clock.uptime
-    // Nothing to restore from is the largest loss there is; not to know is none.
-    let loss = facts == nil ? nil : roads.isEmpty ? .infinity : status.lossSeconds
-    let before = watches
-    watches.rpo.note(
-      loss, objective: status.rpoSeconds, at: uptime, reliefSeconds: relief(tier, roads.first, jobs))
-    watches.rto.note(status.recoverySeconds, objective: status.rtoSeconds, at: uptime)
-    status.breachSeconds = watches.rpo.breachSeconds
-    // A receiver that connects has not been heard yet: nothing new is held against it.
-    if uptime - begun < Self.grace, watches.rpo.state != before.rpo.state { watches.rpo = before.rpo }
-    status.rpoState = loss == nil ? .unknown : watches.rpo.state
-    status.rtoState = status.recoverySeconds == nil ? .unknown : watches.rto.state
-    memory.withLock { $0.watches[tier.id] = watches }
-    tell(ObjectiveCondition.rpo(tier.id), watches.rpo.state) { ObjectiveCondition.rpoReport(status, $0) }
-    tell(ObjectiveCondition.rto(tier.id), watches.rto.state) { ObjectiveCondition.rtoReport(status, $0) }
-    return status
-  }
-
-  /// What an earlier process had raised is still raised: it is not told anew.
-  private func told(_ tier: TierID) -> Watches {
-    func watch(_ id: String) -> ObjectiveWatch {
-      switch state.conditions().first(where: { $0.id == id })?.severity {
-      case .critical: ObjectiveWatch(.missed)
-      case .warning: ObjectiveWatch(.endangered)
-      case nil: ObjectiveWatch()
-      }
-    }
-    return Watches(rpo: watch(ObjectiveCondition.rpo(tier)), rto: watch(ObjectiveCondition.rto(tier)))
-  }
-
-  /// In how many seconds the next backup is due, where backups alone lead back.
-  private func relief(_ tier: TierObjective, _ road: RecoveryRoad?, _ jobs: [JobSummary]) -> Double? {
-    guard let road, road.means != .wal else { return nil }
-    let kind = road.means.rawValue
-    let next = jobs.filter { $0.cluster == tier.cluster && $0.kind == kind }.compactMap { job in
-      job.running != nil ? clock.now : job.nextRun
-    }.min()
-    return next.map { max(0, ($0 - clock.now).secondsValue) }
-  }
-
-  private func recoveries(of cluster: ClusterID) -> [MeasuredRecovery] {
-    do {
-      return try state.recoveries(of: cluster, now: clock.now)
-    } catch {
-      logger.error(
-        "what drills measured cannot be read", metadata: ["cluster": "\(cluster)", "error": "\(ErrorReport(error))"])
-      return []
-    }
-  }
-
-  private func tell(_ id: String, _ level: ObjectiveState, _ report: (Condition.Severity) -> ErrorReport) {
-    let severity: Condition.Severity? =
-      switch level {
-      case .missed: .critical
-      case .endangered: .warning
-      case .met, .unknown: nil
-      }
-    let known = state.conditions().first { $0.id == id }
-    // The text holds the facts of the moment it was raised: once is enough.
-    guard known?.severity != severity else { return }
-    note {
-      guard let severity else {
-        _ = try state.resolve(id)
-        logger.notice("objective is met again", metadata: ["condition": "\(id)"])
-        return
-      }
-      let condition = Condition(id: id, severity: severity, since: clock.now, report: report(severity))
-      _ = try state.raise(condition)
-      logger.warning("objective not met", metadata: ["condition": "\(id)", "error": "\(condition.report)"])
-    }
-  }
-
-  private func note(_ body: () throws -> Void) {
+  /// What cannot be recorded is reported; judging goes on.
+  func note(_ body: () throws -> Void) {
     do { try body() } catch {
       logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
     }

@@ -43,15 +43,17 @@ public struct MetricsServer: Sendable {
     _ socket: borrowing MetricsSocket, _ options: Options, _ board: MetricsBoard, _ cancellation: Cancellation
   ) throws {
     var connections: [MetricsConnection] = []
+    // Set while no descriptor is left to accept with: the listener stays readable, and asking at once would spin.
+    var acceptAgain: ContinuousClock.Instant?
     while !cancellation.isCancelled {
       var descriptors = [
         pollfd(fd: cancellation.descriptor, events: Int16(POLLIN), revents: 0),
-        pollfd(fd: socket.number, events: Int16(POLLIN), revents: 0),
+        pollfd(fd: acceptAgain == nil ? socket.number : -1, events: Int16(POLLIN), revents: 0),
       ]
       for connection in connections {
         descriptors.append(pollfd(fd: connection.number, events: connection.events, revents: 0))
       }
-      let nearest = connections.map { $0.deadline - .now }.min()
+      let nearest = (connections.map(\.deadline) + [acceptAgain].compactMap { $0 }).map { $0 - .now }.min()
       let timeout = nearest.map { CInt(max(0, min($0 / .milliseconds(1) + 1, 60_000))) } ?? -1
       guard poll(&descriptors, nfds_t(descriptors.count), timeout) >= 0 || errno == EINTR else {
         throw MetricsError(action: "wait for callers on", endpoint: options.endpoint, code: errno)
@@ -60,16 +62,22 @@ public struct MetricsServer: Sendable {
         connection.advance(board)
       }
       connections.removeAll { $0.isFinished || $0.deadline <= .now }
-      if descriptors[1].revents != 0 { accept(socket, &connections, options) }
+      if let time = acceptAgain, time <= .now { acceptAgain = nil }
+      guard descriptors[1].revents != 0 else { continue }
+      do throws(MetricsError) {
+        try accept(socket, &connections, options)
+      } catch {
+        acceptAgain = .now + .milliseconds(200)
+      }
     }
   }
 
   private static func accept(
     _ socket: borrowing MetricsSocket, _ connections: inout [MetricsConnection], _ options: Options
-  ) {
+  ) throws(MetricsError) {
     // So many at a time that those who are connected are heard in between.
     for _ in 0..<options.maximumConnections {
-      guard let number = socket.accept() else { return }
+      guard let number = try socket.accept() else { return }
       let connection = MetricsConnection(adopting: number, deadline: .now + options.timeout)
       if connections.count < options.maximumConnections { connections.append(connection) }
     }

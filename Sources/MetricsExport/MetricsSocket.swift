@@ -77,10 +77,14 @@ struct MetricsSocket: ~Copyable {
     return isKnown ? UInt16(bigEndian: address.sin6_port) : nil
   }
 
-  /// - Returns: A socket that does not block; nil where nobody waits or no descriptor is left.
-  func accept() -> CInt? {
+  /// - Returns: A socket that does not block; nil where nobody waits.
+  /// - Throws: ``MetricsError`` where no descriptor is left.
+  func accept() throws(MetricsError) -> CInt? {
     let accepted = Glibc.accept(number, nil, nil)
-    guard accepted >= 0 else { return nil }
+    guard accepted >= 0 else {
+      if [EAGAIN, EINTR, ECONNABORTED].contains(errno) { return nil }
+      throw MetricsError(action: "accept a connection on", endpoint: endpoint, code: errno)
+    }
     _ = fcntl(accepted, F_SETFD, FD_CLOEXEC)
     _ = fcntl(accepted, F_SETFL, O_NONBLOCK)
     return accepted

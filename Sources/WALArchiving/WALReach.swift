@@ -20,12 +20,15 @@ public struct WALReach: Sendable, Hashable {
 
   /// The run of WAL without a hole that the receiver goes on with begins here.
   public var heldFrom: WALPosition
+  /// Of what is received now.
+  public var timeline: TimelineID
   /// Nil where it is on the server's host, and lost with it, or where that is not known.
   public var landing: Place?
   public var stores: [StoreID: Place]
 
-  public init(heldFrom: WALPosition, landing: Place?, stores: [StoreID: Place]) {
+  public init(heldFrom: WALPosition, timeline: TimelineID, landing: Place?, stores: [StoreID: Place]) {
     self.heldFrom = heldFrom
+    self.timeline = timeline
     self.landing = landing
     self.stores = stores
   }
@@ -51,7 +54,8 @@ extension WALArchiver {
       for (store, state) in queue.stores { stores[store] = place(state.durable) }
       guard !queue.clocks.points.isEmpty else { return nil }
       let landing = receiver.isServerHere == false ? place(receiver.flushed) : nil
-      return WALReach(heldFrom: heldFrom, landing: landing, stores: stores)
+      return WALReach(
+        heldFrom: heldFrom, timeline: receiver.timeline ?? heldFrom.timeline, landing: landing, stores: stores)
     }
   }
 }
