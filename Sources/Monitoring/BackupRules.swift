@@ -29,17 +29,8 @@ public enum BackupRules {
   ) -> Duration {
     if let configured = settings.ages[kind] { return configured }
     let scheduled = jobs.filter { $0.job.makes == kind }.compactMap { job -> Duration? in
-      guard let timetable = job.job.timetable else { return nil }
-      var longest = Duration.zero
-      var time = now
-      for index in 0..<9 {
-        guard let next = timetable.schedule.next(after: time, in: timetable.zone) else { break }
-        // The way to the first is not a whole gap.
-        if index > 0 { longest = max(longest, next - time) }
-        time = next
-      }
-      return longest > .zero
-        ? longest + timetable.jitter + JobRules.allowance(job, now) + settings.grace : nil
+      guard let schedule = job.schedule(now), let gap = schedule.longestGap else { return nil }
+      return gap + schedule.timetable.jitter + JobRules.allowance(job, schedule) + settings.grace
     }
     return scheduled.min() ?? standardAges[kind] ?? .seconds(24 * 3600)
   }

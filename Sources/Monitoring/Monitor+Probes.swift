@@ -77,9 +77,11 @@ extension Monitor {
     }
     let live = state.liveRuns()
     observations.jobs = plan.jobs.map { job in
-      JobObservation(
+      var observation = JobObservation(
         job, runs: memory.runs(of: job.id, state), live: live.first { $0.job == job.id },
         lastSuccess: state.state(of: job.id).lastSuccess, configuredSince: configured.since(job.id, now: now))
+      memory.schedule(&observation, now: now)
+      return observation
     }
     memory.forget(except: Set(plan.jobs.map(\.id)))
     observations.historyProblem = memory.historyProblem

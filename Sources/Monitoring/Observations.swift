@@ -153,6 +153,8 @@ public struct JobObservation: Sendable {
   public var lastSuccess: Timestamp?
   /// Since when it is configured with this schedule, as far as is known.
   public var configuredSince: Timestamp
+  /// What its schedule came to when it was looked at before; computed anew where that is of another time.
+  var known: ScheduleFacts?
 
   public init(
     _ job: MonitoredJob, runs: [RunRecord] = [], live: RunRecord? = nil, lastSuccess: Timestamp? = nil,
