@@ -14,7 +14,23 @@ public enum BackupRules {
       let classes = Set(jobs.compactMap(\.job.makes)).sorted { $0.rawValue < $1.rawValue }
       return classes.map { age($0, cluster, jobs, observations) }
         + jobs.compactMap { $0.job.promisedCount == nil ? nil : count($0, cluster) }
-        + damagedBackups(cluster)
+        + damagedBackups(cluster) + [catalog(cluster)]
+    }
+  }
+
+  // MARK: Catalogue
+
+  static func catalog(_ cluster: ClusterObservation) -> Judgement {
+    let id = ConditionKind.repository.id("\(cluster.cluster)")
+    switch cluster.catalog {
+    case .none, .silent: return Judgement(id, .unclear)
+    case .value: return Judgement(id, .right)
+    case .failed(let report, _):
+      let wrong = ErrorReport(
+        summary: "what the stores hold of cluster \"\(cluster.cluster)\" cannot be read",
+        detail: [report.summary + ".", report.detail].compactMap { $0 }.joined(separator: " "),
+        hint: report.hint ?? "See \"backupctl repository info\".")
+      return Judgement(id, .wrong(.critical, wrong), delay: 1, causes: [ConditionKind.storeUnreachable.id("*")])
     }
   }
 
@@ -29,17 +45,8 @@ public enum BackupRules {
   ) -> Duration {
     if let configured = settings.ages[kind] { return configured }
     let scheduled = jobs.filter { $0.job.makes == kind }.compactMap { job -> Duration? in
-      guard let timetable = job.job.timetable else { return nil }
-      var longest = Duration.zero
-      var time = now
-      for index in 0..<9 {
-        guard let next = timetable.schedule.next(after: time, in: timetable.zone) else { break }
-        // The way to the first is not a whole gap.
-        if index > 0 { longest = max(longest, next - time) }
-        time = next
-      }
-      return longest > .zero
-        ? longest + timetable.jitter + JobRules.allowance(job, now) + settings.grace : nil
+      guard let schedule = job.schedule(now), let gap = schedule.longestGap else { return nil }
+      return gap + schedule.timetable.jitter + JobRules.allowance(job, schedule) + settings.grace
     }
     return scheduled.min() ?? standardAges[kind] ?? .seconds(24 * 3600)
   }
@@ -90,7 +97,8 @@ public enum BackupRules {
       return Judgement(id, .unclear)
     }
     // Also those taken over from another job: their runs name them.
-    let made = Set(job.runs.filter { $0.outcome == .succeeded }.compactMap(\.backup))
+    let runs = job.runs.filter { $0.outcome == .succeeded && ($0.finished ?? $0.started) < catalog.asked }
+    let made = Set(runs.compactMap(\.backup))
     let there = Set(
       catalog.backups.filter { $0.deleted == nil && ($0.job == job.job.id || made.contains($0.id)) }.map(\.id))
     let promised = min(promise, max(made.count, there.count))

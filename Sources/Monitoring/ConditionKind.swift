@@ -16,6 +16,7 @@ public enum ConditionKind: String, Sendable, CaseIterable {
   case changePattern = "change-pattern"
   case storeUnreachable = "store-unreachable"
   case storeLag = "store-lag"
+  case repository
   case damage
   case damagedBackup = "damaged-backup"
   case pruneIdle = "prune-idle"

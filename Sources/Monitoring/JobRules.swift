@@ -21,14 +21,9 @@ public enum JobRules {
   ///
   /// A daemon that was off had nobody look; the times passed all the same.
   public static func successDue(_ job: JobObservation, _ now: Timestamp, _ settings: MonitorSettings) -> Timestamp? {
-    guard let timetable = job.job.timetable else { return nil }
-    let success = job.runs.first { $0.outcome == .succeeded }
-    // A clock that was ahead when it succeeded must not silence us until it is that late again.
-    let began = min(success?.started ?? job.lastSuccess ?? job.configuredSince, now)
-    let base = max(began, min(job.configuredSince, now))
-    guard let due = timetable.schedule.next(after: base, in: timetable.zone) else { return nil }
-    let allowed = allowance(job, due)
-    var end = due + timetable.jitter + allowed
+    guard let schedule = job.schedule(now), let due = schedule.due else { return nil }
+    let allowed = allowance(job, schedule)
+    var end = due + schedule.timetable.jitter + allowed
     if let live = job.live {
       // What goes on may still succeed, for as long as it usually takes; one that never did, until its deadline.
       let usual = job.runs.contains { $0.outcome == .succeeded } ? allowed : job.job.deadline
@@ -38,13 +33,11 @@ public enum JobRules {
   }
 
   /// What a run may take: twice the longest of the last ones, at least as much as lies between two, up to an hour.
-  static func allowance(_ job: JobObservation, _ due: Timestamp) -> Duration {
+  static func allowance(_ job: JobObservation, _ schedule: ScheduleFacts) -> Duration {
     let longest =
       job.runs.filter { $0.outcome == .succeeded }.prefix(10)
       .compactMap { run in run.finished.map { $0 - run.started } }.max() ?? .zero
-    let next = job.job.timetable.flatMap { $0.schedule.next(after: due, in: $0.zone) }
-    let period = next.map { $0 - due } ?? .seconds(3600)
-    return min(job.job.deadline, max(longest * 2, min(period, .seconds(3600))))
+    return min(job.job.deadline, max(longest * 2, min(schedule.period ?? .seconds(3600), .seconds(3600))))
   }
 
   static func noSuccess(_ job: JobObservation, _ now: Timestamp, _ settings: MonitorSettings) -> Judgement {

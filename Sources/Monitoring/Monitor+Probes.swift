@@ -77,13 +77,15 @@ extension Monitor {
     }
     let live = state.liveRuns()
     observations.jobs = plan.jobs.map { job in
-      JobObservation(
+      var observation = JobObservation(
         job, runs: memory.runs(of: job.id, state), live: live.first { $0.job == job.id },
         lastSuccess: state.state(of: job.id).lastSuccess, configuredSince: configured.since(job.id, now: now))
+      memory.schedule(&observation, now: now)
+      return observation
     }
     memory.forget(except: Set(plan.jobs.map(\.id)))
     observations.historyProblem = memory.historyProblem
-    observations.disks = observeDisks(plan)
+    (observations.disks, observations.hasUnseenDisks) = observeDisks(plan)
     return observations
   }
 
@@ -103,11 +105,15 @@ extension Monitor {
     return observation
   }
 
-  /// One of each file system, by the first directory on it. Nil where one does not answer: what lies on it is not known.
-  private func observeDisks(_ plan: MonitorPlan) -> [DiskObservation]? {
+  /// One of each file system, by the first directory on it; and whether some directory's disk does not answer.
+  private func observeDisks(_ plan: MonitorPlan) -> ([DiskObservation], hasUnseen: Bool) {
     var found: [DiskSpace] = []
+    var hasUnseen = false
     for directory in plan.directories {
-      guard let spaces = disks.look(directory.name, patience: patience).value else { return nil }
+      guard let spaces = disks.look(directory.name, patience: patience).value else {
+        hasUnseen = true
+        continue
+      }
       for space in spaces {
         if let index = found.firstIndex(where: { $0.device == space.device }) {
           found[index].uses += space.uses
@@ -117,11 +123,12 @@ extension Monitor {
       }
     }
     let uptime = Duration.seconds(HostClock.bootSeconds)
-    return found.map { space in
+    let observations = found.map { space in
       DiskObservation(
         name: space.name, uses: space.uses, freeBytes: space.freeBytes, totalBytes: space.totalBytes,
         timeLeft: memory.timeLeft(space, at: uptime, horizon: plan.settings.diskForecast))
     }
+    return (observations, hasUnseen)
   }
 }
 
@@ -133,7 +140,7 @@ final class KnownBackups: Sendable {
   func read(_ cluster: ClusterID, from repository: Repository) throws -> ClusterObservation.Catalog {
     let before = known.withLock { $0[cluster] ?? [:] }
     let catalog = BackupCatalog(repository)
-    var found = ClusterObservation.Catalog()
+    var found = ClusterObservation.Catalog(asked: .now())
     for lineage in try repository.lineages(of: cluster) {
       let (backups, damaged) = try catalog.list(lineage, known: before)
       found.backups += backups

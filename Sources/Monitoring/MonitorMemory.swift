@@ -15,26 +15,50 @@ struct MonitorMemory: Sendable {
   private var problems: [JobID: ErrorReport] = [:]
   private var tracks: [ClusterID: WALTrack] = [:]
   private var trends: [String: DiskTrend] = [:]
-  static let runsRead = 30
+  private var schedules: [JobID: ScheduleFacts] = [:]
+  private static let runsRead = 30
+  /// As many may have ended between two looks.
+  private static let runsExpected = 5
 
   var historyProblem: ErrorReport? { problems.min { $0.key < $1.key }?.value }
 
-  /// The newest ended runs of a job, newest first. Read again only after one has ended.
+  /// The newest ended runs of a job, newest first. Read again only after one has ended, and then only what is new.
   mutating func runs(of job: JobID, _ store: JobStateStore) -> [RunRecord] {
     let state = store.state(of: job)
     // What could not be read may have been mended.
-    if let known = read[job], known.ended == state.lastFinished, known.run == state.lastRun, problems[job] == nil {
-      return known.runs
-    }
+    let known = problems[job] == nil ? read[job] : nil
+    if let known, known.ended == state.lastFinished, known.run == state.lastRun { return known.runs }
     do {
-      let history = try store.runs(of: job, limit: Self.runsRead)
+      var history = try store.runs(of: job, limit: known == nil ? Self.runsRead : Self.runsExpected)
+      if let last = known?.runs.first, let place = history.runs.firstIndex(where: { $0.run == last.run }) {
+        history.runs = Array((history.runs[..<place] + (known?.runs ?? [])).prefix(Self.runsRead))
+      } else if known != nil {
+        history = try store.runs(of: job, limit: Self.runsRead)
+      }
       problems[job] = history.problems.first
-      read[job] = Read(ended: state.lastFinished, run: state.lastRun, runs: history.runs)
-      return history.runs
+      let runs = history.runs.map(Self.trimmed)
+      read[job] = Read(ended: state.lastFinished, run: state.lastRun, runs: runs)
+      return runs
     } catch {
       problems[job] = ErrorReport(error)
       return read[job]?.runs ?? []
     }
+  }
+
+  /// Without what no rule looks at: there may be a thousand jobs.
+  private static func trimmed(_ record: RunRecord) -> RunRecord {
+    var record = record
+    record.phases = []
+    record.requests = nil
+    record.warnings = Array(record.warnings.prefix(1))
+    return record
+  }
+
+  /// Completes what was seen of a job by what its schedule comes to.
+  mutating func schedule(_ observation: inout JobObservation, now: Timestamp) {
+    observation.known = schedules[observation.job.id]
+    schedules[observation.job.id] = observation.schedule(now)
+    observation.known = schedules[observation.job.id]
   }
 
   mutating func unstored(_ cluster: ClusterID, server: LSN?, wal: WALStatus, required: Set<StoreID>) -> Int64? {
@@ -53,6 +77,7 @@ struct MonitorMemory: Sendable {
   mutating func forget(except jobs: Set<JobID>) {
     read = read.filter { jobs.contains($0.key) }
     problems = problems.filter { jobs.contains($0.key) }
+    schedules = schedules.filter { jobs.contains($0.key) }
   }
 }
 

@@ -98,6 +98,8 @@ public struct ClusterObservation: Sendable {
 
   /// What the stores hold of a cluster.
   public struct Catalog: Sendable {
+    /// When it began to be read: what was made later is not in it.
+    public var asked: Timestamp
     public var backups: [Backup]
     /// Manifests that cannot be read.
     public var damagedBackups: [(backup: BackupID, report: ErrorReport)]
@@ -105,9 +107,10 @@ public struct ClusterObservation: Sendable {
     public var damagedPacks: [StoreID: Int]?
 
     public init(
-      backups: [Backup] = [], damagedBackups: [(backup: BackupID, report: ErrorReport)] = [],
+      asked: Timestamp, backups: [Backup] = [], damagedBackups: [(backup: BackupID, report: ErrorReport)] = [],
       damagedPacks: [StoreID: Int]? = [:]
     ) {
+      self.asked = asked
       self.backups = backups
       self.damagedBackups = damagedBackups
       self.damagedPacks = damagedPacks
@@ -153,6 +156,8 @@ public struct JobObservation: Sendable {
   public var lastSuccess: Timestamp?
   /// Since when it is configured with this schedule, as far as is known.
   public var configuredSince: Timestamp
+  /// What its schedule came to when it was looked at before; computed anew where that is of another time.
+  var known: ScheduleFacts?
 
   public init(
     _ job: MonitoredJob, runs: [RunRecord] = [], live: RunRecord? = nil, lastSuccess: Timestamp? = nil,
@@ -215,8 +220,9 @@ public struct Observations: Sendable {
   public var clusters: [ClusterObservation] = []
   public var jobs: [JobObservation] = []
   public var stores: [StoreObservation] = []
-  /// Nil where they could not be looked at.
-  public var disks: [DiskObservation]? = []
+  public var disks: [DiskObservation] = []
+  /// Whether some disk could not be looked at, so that those above are not all.
+  public var hasUnseenDisks = false
   /// Why records of runs could not be read.
   public var historyProblem: ErrorReport?
 

@@ -82,9 +82,10 @@ public enum ServerRules {
     }
     let retained = "The server keeps \(ByteCount(slot.retainedBytes)) of WAL for it."
     if slot.status == "lost" {
+      // A receiver that connects makes it anew at once, and tells of the gap.
       return wrong(
         .critical, "has lost WAL", "The server removed WAL that was not here yet: its wal_status is \"lost\".",
-        "A gap is recorded and a base backup taken when WAL flows again; raise max_slot_wal_keep_size.", delay: 0)
+        "A gap is recorded and a base backup taken when WAL flows again; raise max_slot_wal_keep_size.", delay: 0.5)
     }
     let hint = "See what holds WAL up with \"backupctl wal status\", or raise max_slot_wal_keep_size."
     if slot.status == "unreserved" {

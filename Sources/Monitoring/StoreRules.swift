@@ -18,8 +18,8 @@ public enum StoreRules {
   }
 
   private static func disks(_ observations: Observations) -> [Judgement] {
-    guard let disks = observations.disks else { return [.unclear(all: .disk)] }
-    return disks.map { disk($0, observations.settings) }
+    observations.disks.map { disk($0, observations.settings) }
+      + (observations.hasUnseenDisks ? [.unclear(all: .disk)] : [])
   }
 
   // MARK: Away
@@ -81,7 +81,7 @@ public enum StoreRules {
   static func pruneIdle(_ cluster: ClusterObservation, _ observations: Observations) -> [Judgement] {
     guard let prune = cluster.prune else { return [] }
     let id = ConditionKind.pruneIdle.id("\(cluster.cluster)")
-    let tight = observations.disks?.first { $0.isStore && $0.freePercent < tightPercent }
+    let tight = observations.disks.first { $0.isStore && $0.freePercent < tightPercent }
     let waited = prune.idleSince.map { observations.now - $0 } ?? .zero
     let isHeldUp = prune.waitingBytes.value > 0 && waited > longWait
     guard prune.idleRuns >= idlePrunes, tight != nil || isHeldUp else { return [Judgement(id, .right)] }

@@ -66,6 +66,8 @@ struct DaemonControl: ControlHandler {
         conditions += found.conditions.filter { !known.contains($0.id) }
       } catch let error as CancellationError {
         throw error
+      } catch  where conditions.contains(where: { $0.id == "repository:\(cluster.id)" }) {
+        // The monitor has found it too.
       } catch {
         conditions.append(
           Condition(

@@ -21,6 +21,71 @@ struct StoreConditionTests {
     }
   }
 
+  @Test("a bucket whose rights are taken from the daemon's keys") func revokedKeys() throws {
+    try PostgresServer.run { database in
+      try ObjectServer.run(.ceph) { server in
+        try server.makeBucket(ProtectedSite.bucket, .plain)
+        try BackupSite.run(database, creating: false) { site in
+          try ProtectedSite.configure(site, server)
+          let policy = try site.succeed("repository", "policy", "cloud", "--for", "append")
+          let keys = try server.makeUser("daemon", policy: policy)
+          try site.succeed("repository", "create")
+          try ProtectedSite.configure(site, server, keys: keys)
+          let text = try String(contentsOfFile: site.configuration, encoding: .utf8)
+          try site.writeConfiguration(text + "\nmonitoring: {interval: 1s}\n")
+          try site.withDaemon { daemon in
+            let conditions = ConditionSite(site: site, daemon: daemon)
+            try site.waitUntilDurable(database)
+            try server.amazon("iam.delete_user_policy(UserName=words[0], PolicyName='store')", "daemon")
+            let id = "store-unreachable:cloud"
+            try Poll.until(.seconds(60), id, every: .milliseconds(200)) {
+              conditions.told("condition raised", of: id) > 0
+            }
+            #expect(try conditions.raised().filter { $0 != "repository:main" } == [id])
+            try server.amazon(
+              "iam.put_user_policy(UserName=words[0], PolicyName='store', PolicyDocument=words[1])", "daemon", policy)
+            try conditions.expectResolved(id, deadline: .seconds(120))
+          }
+        }
+      }
+    }
+  }
+
+  @Test("one that hangs, which keeps nobody from seeing what else is wrong") func hangs() throws {
+    try PostgresServer.run { database in
+      try ObjectServer.run(.rclone) { server in
+        try server.makeBucket(ProtectedSite.bucket, .plain)
+        try BackupSite.run(database, creating: false) { site in
+          try ProtectedSite.configure(site, server)
+          try site.succeed("repository", "create")
+          let text = try String(contentsOfFile: site.configuration, encoding: .utf8)
+          try site.writeConfiguration(text + "\nmonitoring: {interval: 1s}\n")
+          let pid = try #require(server.facts["pid"].flatMap { Int32($0) })
+          try site.withDaemon { daemon in
+            let conditions = ConditionSite(site: site, daemon: daemon)
+            try site.waitUntilDurable(database)
+            defer { kill(pid, SIGCONT) }
+            kill(pid, SIGSTOP)
+            // Not by status, which reads the store itself.
+            func waitUntilTold(_ what: String, of id: String) throws {
+              try Poll.until(.seconds(60), "\(what): \(id)", every: .milliseconds(100)) {
+                conditions.told(what, of: id) > 0
+              }
+            }
+            try waitUntilTold("condition raised", of: "store-unreachable:cloud")
+            try database.crash()
+            try waitUntilTold("condition raised", of: "server:main")
+            try database.start()
+            try waitUntilTold("condition resolved", of: "server:main")
+            kill(pid, SIGCONT)
+            try conditions.expectResolved("store-unreachable:cloud", deadline: .seconds(120))
+            #expect(conditions.told("condition raised", of: "server:main") == 1)
+          }
+        }
+      }
+    }
+  }
+
   @Test("another disk in its place") func replaced() throws {
     try PostgresServer.run { server in
       try ConditionSite.run(server, change: { $0.streamsWAL = false }) { conditions in

@@ -25,7 +25,7 @@ import Testing
   ) throws -> Verdict {
     let job = JobObservation(try JobRulesTests.job(schedule), configuredSince: since)
     let observation = ClusterObservation(
-      cluster, catalog: backups.map { .value(.init(backups: $0)) } ?? .silent(.seconds(1)))
+      cluster, catalog: backups.map { .value(.init(asked: now, backups: $0)) } ?? .silent(.seconds(1)))
     let observations = Observations(now: now, settings: settings)
     return Verdict(BackupRules.age(.physical, observation, [job], observations))
   }
@@ -61,7 +61,7 @@ import Testing
   }
 
   @Test("as many exist as are promised and were made") func counts() throws {
-    func verdict(existing: Int, runs: Int, promised: Int) throws -> Verdict {
+    func verdict(existing: Int, runs: Int, promised: Int, asked: Int = 3600) throws -> Verdict {
       let backups = (0..<existing).map { Self.backup($0 + 1) }
       let records = (0..<runs).map { index in
         var run = JobRulesTests.run(at: Self.now - .seconds(index * 3600))
@@ -70,13 +70,17 @@ import Testing
       }
       let job = JobObservation(try JobRulesTests.job(promised: promised), runs: records, configuredSince: Self.now)
       return Verdict(
-        BackupRules.count(job, ClusterObservation(Self.cluster, catalog: .value(.init(backups: backups)))))
+        BackupRules.count(
+          job,
+          ClusterObservation(Self.cluster, catalog: .value(.init(asked: Self.now + .seconds(asked), backups: backups))))
+      )
     }
     #expect(try verdict(existing: 0, runs: 0, promised: 7) == .right)
     #expect(try verdict(existing: 3, runs: 3, promised: 7) == .right)
     #expect(try verdict(existing: 7, runs: 20, promised: 7) == .right)
     #expect(try verdict(existing: 6, runs: 20, promised: 7) == .critical)
     #expect(try verdict(existing: 0, runs: 1, promised: 1) == .critical)
+    #expect(try verdict(existing: 0, runs: 1, promised: 1, asked: -3600) == .right, "made after the stores were read")
   }
 
   // MARK: Patterns
