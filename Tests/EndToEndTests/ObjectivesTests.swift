@@ -87,6 +87,46 @@ import Testing
     }
   }
 
+  @Test("count a dump of all the tier's tables, and what the last drill measured") func dumpAndDrill() throws {
+    try PostgresServer.run { server in
+      try Numbers.create(server)
+      try Numbers.add(1, server)
+      let change: (inout BackupSite.Options) -> Void = { $0.clusterKeys = ["programs: \(server.binDirectory)"] }
+      try BackupSite.run(server, change: change) { site in
+        let tiers = """
+          tiers:
+            numbers: {cluster: main, tables: [numbers], rpo: 1h, rto: 15m}
+            others:  {cluster: main, tables: [numbers, others], rpo: 1h, rto: 15m}
+
+          """
+        try site.writeConfiguration(
+          site.standardConfiguration + """
+              dump: {kind: logical, cluster: main, tables: [public.numbers], data-only: true}
+              proof: {kind: drill, cluster: main}
+
+            """ + tiers)
+        try site.withDaemon { _ in
+          let dump = try #require(try site.json("run", "dump")["backup"].text)
+          try untilTier(site, "held by a dump") {
+            $0["roads"][0]["means"].text == "logical" && $0["roads"][0]["backup"].text == dump
+          }
+          // A dump of some tables brings no others back.
+          #expect(try site.json("status")["tiers"][1]["roads"] == .array([]))
+          try site.backup()
+          try site.waitUntilDurable(server)
+          let drill = try site.json("drill", "proof")[0]
+          let measured = try #require(drill["measuredRTOSeconds"].number)
+          try untilTier(site, "measured") { !$0["recoverySeconds"].isNull }
+          let tier = try site.json("status")["tiers"][1]
+          #expect(tier["rtoState"].text == "met" && tier["recoveryBasis"].text?.hasPrefix("drill of ") == true)
+          #expect(tier["roads"][0]["means"].text == "wal")
+          // WAL since then adds to it; the server's start does not shrink.
+          #expect((tier["recoverySeconds"].number ?? 0) > 0 && measured > 0, "\(tier)")
+        }
+      }
+    }
+  }
+
   @Test("that are promised no more are not missed any more, once the file is read again") func reload() throws {
     try PostgresServer.run { server in
       try BackupSite.run(server, change: { $0.streamsWAL = false }) { site in
