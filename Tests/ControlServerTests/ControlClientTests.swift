@@ -17,6 +17,7 @@ import Testing
         #expect(try client.status() == FakeDaemon.status)
         #expect(try client.jobs() == [FakeDaemon.summary])
         #expect(try client.walStatus() == [FakeDaemon.wal])
+        #expect(try client.metrics() == "backupd_up 1\n")
         #expect(try client.runs() == [FakeDaemon.record(outcome: .failed)])
         #expect(try client.runs(job: FakeDaemon.job, limit: 7).count == 1)
       }

@@ -59,6 +59,7 @@ struct VarlinkProgram {
         ("ListJobs", "{}", "\"schedule\": \"0 2 * * *\""), ("RunJob", #"{"job":"nightly"}"#, "\"due\""),
         ("RunJob", #"{"job":"nightly","wait":true}"#, "\"outcome\": \"succeeded\""), ("CancelRun", run, ""),
         ("ListRuns", #"{"limit":3}"#, "\"outcome\": \"failed\""), ("GetWALStatus", "{}", "\"lagSeconds\": 1.5"),
+        ("GetStatus", "{}", "\"rpoState\": \"met\""), ("GetMetrics", "{}", "backupd_up 1"),
         ("AcknowledgeGaps", "{}", "\"clusters\""),
         ("PushWAL", #"{"cluster":"\#(FakeDaemon.wal.cluster)","path":"/data/pg_wal/000000010000000000000001"}"#, ""),
       ] {
