@@ -1,5 +1,11 @@
 #pragma once
 #include <curl/curl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+/* <unistd.h> brings types that Swift's Glibc module may know otherwise. */
+extern int close(int descriptor);
 
 /* curl_easy_setopt and curl_easy_getinfo take a variable argument, which Swift does not call: one function a type. */
 static inline CURLcode backupd_curl_set_long(CURL *handle, CURLoption option, long value) {
@@ -35,6 +41,28 @@ static inline CURLcode backupd_curl_get_long(CURL *handle, CURLINFO info, long *
 }
 static inline CURLcode backupd_curl_get_size(CURL *handle, CURLINFO info, curl_off_t *value) {
     return curl_easy_getinfo(handle, info, value);
+}
+/* Notes in *place the socket that was opened last, -1 once it is closed. */
+static inline int backupd_curl_opened(void *place, curl_socket_t descriptor, curlsocktype purpose) {
+    (void)purpose;
+    *(int *)place = descriptor;
+    return CURL_SOCKOPT_OK;
+}
+static inline int backupd_curl_closed(void *place, curl_socket_t descriptor) {
+    if (*(int *)place == descriptor) *(int *)place = -1;
+    return close(descriptor);
+}
+/* `place` is to outlive every connection that the handle opens. */
+static inline void backupd_curl_note_socket(CURL *handle, int *place) {
+    curl_easy_setopt(handle, CURLOPT_SOCKOPTFUNCTION, backupd_curl_opened);
+    curl_easy_setopt(handle, CURLOPT_SOCKOPTDATA, place);
+    curl_easy_setopt(handle, CURLOPT_CLOSESOCKETFUNCTION, backupd_curl_closed);
+    curl_easy_setopt(handle, CURLOPT_CLOSESOCKETDATA, place);
+}
+/* What was received is acknowledged now and not 40 ms later: see tcp(7), TCP_QUICKACK, which holds for once. */
+static inline void backupd_curl_acknowledge(int descriptor) {
+    int on = 1;
+    setsockopt(descriptor, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof on);
 }
 /* The result of the transfer that ended, or -1 where none has. */
 static inline int backupd_curl_result(CURLM *multi) {

@@ -41,6 +41,15 @@ static inline int backupd_yield_to_others(void) {
   return nice == 0 && disk == 0 ? 0 : -1;
 }
 
+/// `O_DIRECT` of open(2), which <fcntl.h> shows with _GNU_SOURCE alone.
+static inline int backupd_open_direct(void) {
+#if defined(__aarch64__) || defined(__arm__)
+  return 0200000;
+#else
+  return 040000; // the generic value, which x86 uses
+#endif
+}
+
 extern int backupd_statfs(const char *path, void *result) __asm__("statfs");
 
 /// The magic number of the file system that holds a path; -1 with errno set where it cannot be asked. See statfs(2): the

@@ -1,12 +1,16 @@
 import BackupModel
 
 extension ConfigurationReader {
-  func readAlerts(_ place: Place, clusters: [Placed<ClusterSettings>]?) -> [AlertChannelSettings] {
-    MappingReader.entries(place, as: AlertChannelID.self).compactMap { readChannel($0.id, $0.place, clusters) }
+  func readAlerts(
+    _ place: Place, clusters: [Placed<ClusterSettings>]?, tiers: [TierSettings]
+  ) -> [AlertChannelSettings] {
+    MappingReader.entries(place, as: AlertChannelID.self).compactMap {
+      readChannel($0.id, $0.place, clusters, tiers.map(\.id.rawValue))
+    }
   }
 
   private func readChannel(
-    _ id: AlertChannelID, _ place: Place, _ clusters: [Placed<ClusterSettings>]?
+    _ id: AlertChannelID, _ place: Place, _ clusters: [Placed<ClusterSettings>]?, _ knownTiers: [String]
   ) -> AlertChannelSettings? {
     guard let reader = MappingReader(place, keys: AlertKeys.section.keys) else { return nil }
     let severity = reader.value(AlertKeys.severity)
@@ -19,6 +23,12 @@ extension ConfigurationReader {
         advice: Suggestion.text(for: cluster.rawValue, in: names) ?? "known are " + names.joined(separator: ", "))
     }
     let tiers = reader.value(AlertKeys.tiers)
+    for tier in tiers ?? [] where !knownTiers.contains(tier.rawValue) {
+      reader.place(of: AlertKeys.tiers).report(
+        "there is no tier \"\(tier)\"",
+        advice: Suggestion.text(for: tier.rawValue, in: knownTiers)
+          ?? (knownTiers.isEmpty ? nil : "known are " + knownTiers.joined(separator: ", ")))
+    }
     let quietHours = reader.value(AlertKeys.quietHours)
     let remind = reader.value(AlertKeys.remind)
     let gather = reader.value(AlertKeys.gather)

@@ -24,7 +24,7 @@ struct ConfigurationReader {
     let repository = section("repository").flatMap(readRepository)
     let jobs = sections["jobs"].map { readJobs($0, clusters: clusters) } ?? []
     let tiers = sections["tiers"].map { readTiers($0, clusters: clusters) } ?? []
-    let alerts = sections["alerts"].map { readAlerts($0, clusters: clusters) } ?? []
+    let alerts = sections["alerts"].map { readAlerts($0, clusters: clusters, tiers: tiers) } ?? []
     let heartbeat = sections["heartbeat"].flatMap(readHeartbeat)
     let monitoring = readMonitoring(sections["monitoring"] ?? place.child("", "monitoring"))
     let metrics = readMetrics(sections["metrics"] ?? place.child("", "metrics"))

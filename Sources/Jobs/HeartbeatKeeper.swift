@@ -102,7 +102,8 @@ final class HeartbeatKeeper: Sendable {
           id: conditionID, severity: .warning, since: .now(),
           report: ErrorReport(
             summary: "no heartbeat is written to cluster \"\(job.cluster)\": \(report.summary)", detail: report.detail,
-            hint: report.hint ?? "Give the role what docs/operations/drills.md names, or set heartbeat: false.")))
+            hint: report.hint ?? "Give the role what docs/operations/drills.md names, or set heartbeat: false."),
+          cluster: job.cluster))
     }
   }
 

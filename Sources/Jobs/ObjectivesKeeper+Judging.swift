@@ -32,8 +32,8 @@ extension ObjectivesKeeper {
     status.rpoState = loss == nil ? .unknown : watches.rpo.state
     status.rtoState = status.recoverySeconds == nil ? .unknown : watches.rto.state
     memory.withLock { $0.watches[tier.id] = watches }
-    tell(ObjectiveCondition.rpo(tier.id), watches.rpo.state) { ObjectiveCondition.rpoReport(status, $0) }
-    tell(ObjectiveCondition.rto(tier.id), watches.rto.state) { ObjectiveCondition.rtoReport(status, $0) }
+    tell(ObjectiveCondition.rpo(tier.id), tier, watches.rpo.state) { ObjectiveCondition.rpoReport(status, $0) }
+    tell(ObjectiveCondition.rto(tier.id), tier, watches.rto.state) { ObjectiveCondition.rtoReport(status, $0) }
     return status
   }
 
@@ -69,7 +69,9 @@ extension ObjectivesKeeper {
     }
   }
 
-  private func tell(_ id: String, _ level: ObjectiveState, _ report: (Condition.Severity) -> ErrorReport) {
+  private func tell(
+    _ id: String, _ tier: TierObjective, _ level: ObjectiveState, _ report: (Condition.Severity) -> ErrorReport
+  ) {
     let severity: Condition.Severity? =
       switch level {
       case .missed: .critical
@@ -85,7 +87,8 @@ extension ObjectivesKeeper {
         logger.notice("objective is met again", metadata: ["condition": "\(id)"])
         return
       }
-      let condition = Condition(id: id, severity: severity, since: clock.now, report: report(severity))
+      let condition = Condition(
+        id: id, severity: severity, since: clock.now, report: report(severity), cluster: tier.cluster, tier: tier.id)
       _ = try state.raise(condition)
       logger.warning(
         "objective not met",

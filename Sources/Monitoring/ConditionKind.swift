@@ -1,6 +1,6 @@
 public import BackupModel
 
-/// What the monitor looks for, and what the rules of other parts judge by. `docs/operations/conditions.md` explains each.
+/// What the monitor looks for. `docs/operations/conditions.md` explains each.
 public enum ConditionKind: String, Sendable, CaseIterable {
   case server
   case clock
@@ -21,16 +21,19 @@ public enum ConditionKind: String, Sendable, CaseIterable {
   case damagedBackup = "damaged-backup"
   case pruneIdle = "prune-idle"
   case disk
-  case objective
-  case drill
 
   /// The id of a condition: stable, since alerts follow it. `server:oauth`; the bare kind where there is one subject only.
   public func id(_ subject: String = "") -> String { subject.isEmpty ? rawValue : "\(rawValue):\(subject)" }
 
-  /// Judged by the monitor alone: one that is raised and has no subject any more is over. The others' authors tell.
-  static let own = allCases.filter { $0 != .objective && $0 != .drill }
+  /// The kind of a condition of the monitor's, and what it is about in words; nil for one of others.
+  static func parts(of id: String) -> (kind: ConditionKind, subject: Substring)? {
+    let parts = id.split(separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
+    guard let kind = ConditionKind(rawValue: String(parts[0])) else { return nil }
+    return (kind, parts.count > 1 ? parts[1] : "")
+  }
 
-  static func isOwn(_ id: String) -> Bool { own.contains { id == $0.rawValue || id.hasPrefix($0.rawValue + ":") } }
+  /// Whether the monitor judges it: one that is raised and has no subject any more is over.
+  static func isOwn(_ id: String) -> Bool { parts(of: id) != nil }
 }
 
 /// What a rule says of one condition, from one look.

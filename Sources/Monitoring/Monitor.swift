@@ -13,16 +13,12 @@ public actor Monitor {
   public struct Sources: Sendable {
     public var walStatus: @Sendable () async -> [WALStatus]
     public var lags: @Sendable () async -> [StoreLag]
-    /// What other parts judge, such as objectives. They name every subject each time.
-    public var judgements: @Sendable () async -> [Judgement]
 
     public init(
-      walStatus: @escaping @Sendable () async -> [WALStatus], lags: @escaping @Sendable () async -> [StoreLag],
-      judgements: @escaping @Sendable () async -> [Judgement] = { [] }
+      walStatus: @escaping @Sendable () async -> [WALStatus], lags: @escaping @Sendable () async -> [StoreLag]
     ) {
       self.walStatus = walStatus
       self.lags = lags
-      self.judgements = judgements
     }
   }
 
@@ -138,9 +134,8 @@ public actor Monitor {
       note { try state.write(configured, named: Self.file) }
     }
     let observations = await observe(plan, configured, now: now)
-    let judgements = Rules.judge(observations) + (await sources.judgements())
     let change = hysteresis.take(
-      judgements, raised: state.conditions(), now: now, uptime: .seconds(HostClock.bootSeconds))
+      Rules.judge(observations), raised: state.conditions(), now: now, uptime: .seconds(HostClock.bootSeconds))
     for condition in change.raise { raise(condition) }
     for id in change.resolve { resolve(id) }
     return min(plan.settings.interval, change.next ?? plan.settings.interval)
@@ -149,7 +144,7 @@ public actor Monitor {
   private func raise(_ condition: Condition) {
     note {
       let isNew = !state.isRaised(condition.id)
-      guard try state.raise(condition) else { return }
+      guard try state.raise(condition.about(plan)) else { return }
       logger.warning(
         isNew ? "condition raised" : "condition has become worse",
         metadata: [
@@ -171,6 +166,29 @@ public actor Monitor {
     do { try body() } catch {
       logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
     }
+  }
+}
+
+extension Condition {
+  /// The same with its subject, by which alerts are routed.
+  fileprivate func about(_ plan: MonitorPlan) -> Condition {
+    var condition = self
+    guard let (kind, subject) = ConditionKind.parts(of: id) else { return condition }
+    let names = subject.split(separator: ":").map(String.init)
+    switch kind {
+    case .server, .clock, .slot, .archiver, .walThin, .backupAge, .repository, .pruneIdle:
+      condition.cluster = names.first.flatMap(ClusterID.init(rawValue:))
+    case .noSuccess, .retries, .backupCount, .backupSize, .changePattern:
+      condition.job = names.first.flatMap(JobID.init(rawValue:))
+      condition.cluster = plan.jobs.first { $0.id == condition.job }?.cluster
+    case .storeUnreachable, .storeLag:
+      condition.store = names.first.flatMap(StoreID.init(rawValue:))
+    case .damage:
+      condition.store = names.first.flatMap(StoreID.init(rawValue:))
+      condition.cluster = names.dropFirst().first.flatMap(ClusterID.init(rawValue:))
+    case .history, .damagedBackup, .disk: break
+    }
+    return condition
   }
 }
 

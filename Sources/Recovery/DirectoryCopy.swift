@@ -8,8 +8,9 @@ import Synchronization
   import Glibc
 #endif
 
-/// Writes the files of a backup: one thread reads the manifest, makes empty files and hands out tasks, the others open
-/// frames and write pages. `global/pg_control` is left to the caller: without it nothing half restored can start.
+/// Writes the files of a backup: one thread reads the manifest, makes empty files and hands out tasks, one checks packs
+/// before their turn comes, the others open frames and write pages. `global/pg_control` is left to the caller: without it
+/// nothing half restored can start.
 final class DirectoryCopy: Sendable {
   static let controlFile = "global/pg_control"
 
@@ -39,8 +40,8 @@ final class DirectoryCopy: Sendable {
     packs = PackHeaders(repository, plan.lineage)
     self.layout = layout
     self.ownership = ownership
-    // What waits for a server takes no processor.
-    self.workers = max(1, workers, repository.stores.first?.objects.parallelism ?? 1)
+    // What waits for a disk or a server takes no processor.
+    self.workers = max(1, 2 * workers, repository.stores.first?.objects.parallelism ?? 1)
     self.share = share
     self.totalBytes = totalBytes
     self.observe = observe
@@ -49,13 +50,19 @@ final class DirectoryCopy: Sendable {
   /// Everything but the control file; written, not yet durable.
   func run(_ cancellation: Cancellation) throws {
     let tasks = BoundedRing<PackTask>(capacity: 16 * workers)
-    let handler = cancellation.addHandler { tasks.abort() }
+    let next = BoundedRing<PackID>(capacity: 16 * workers)
+    let handler = cancellation.addHandler {
+      tasks.abort()
+      next.abort()
+    }
     defer { cancellation.removeHandler(handler) }
     var threads: [@Sendable () throws -> Void] = [
       {
-        try self.handOutTasks(cancellation, tasks)
+        try self.handOutTasks(cancellation, tasks, next)
         tasks.close()
-      }
+        next.close()
+      },
+      { while let pack = try next.pop() { try self.packs.check(pack) } },
     ]
     for _ in 0..<workers { threads.append { try self.work(cancellation, tasks) } }
     try runTogether(cancellation, label: "restore", share: share, threads)
@@ -78,12 +85,20 @@ final class DirectoryCopy: Sendable {
     observe(RunProgress(phase: "copy", doneBytes: ByteCount(done), totalBytes: ByteCount(totalBytes)))
   }
 
-  private func handOutTasks(_ cancellation: Cancellation, _ tasks: BoundedRing<PackTask>) throws {
+  /// - Parameter next: Gets each pack before its tasks.
+  private func handOutTasks(
+    _ cancellation: Cancellation, _ tasks: BoundedRing<PackTask>, _ next: BoundedRing<PackID>
+  ) throws {
     let reader = try BackupReader(repository, plan.lineage, plan.backup)
     // Not needed to restore, but a manifest that is damaged anywhere is not trusted.
     _ = try reader.livePacks()
     var batch = PackBatch()
-    let queue = ThawedTasks(thaw, cancellation) { try tasks.push($0) }
+    var last: PackID?
+    let queue = ThawedTasks(thaw, cancellation) { task in
+      if task.pack != last { try next.push(task.pack) }
+      last = task.pack
+      try tasks.push(task)
+    }
     try reader.forEachFile { entry in
       try cancellation.check()
       guard let path = layout.path(of: entry) else { return }
@@ -91,8 +106,10 @@ final class DirectoryCopy: Sendable {
         deferred.withLock { $0 = entry }
         return
       }
-      guard let file = try make(entry, at: path), entry.size > 0 else { return }
-      try add(file, try reader.pageMap(of: entry), to: &batch, queue)
+      guard try make(entry, at: path), entry.size > 0 else { return }
+      let map = try reader.pageMap(of: entry)
+      let file = FileAssembly(path: path, entry: entry, isDirect: isWrittenDirectly(entry, map))
+      try add(file, map, to: &batch, queue)
     }
     try batch.drain { try queue.push($0) }
     try queue.finish()
@@ -110,27 +127,37 @@ final class DirectoryCopy: Sendable {
     }
   }
 
-  /// Makes a directory, a link, or a file of the right size, mode and owner whose content follows.
-  private func make(_ entry: ManifestFile, at path: String) throws -> FileAssembly? {
+  /// Small files and scattered pages are the page cache's: it makes few requests to the disk of many.
+  private func isWrittenDirectly(_ entry: ManifestFile, _ map: PageMap) -> Bool {
+    guard entry.size >= FileWriter.directSize, entry.size % UInt64(FileWriter.directAlignment) == 0 else {
+      return false
+    }
+    return map.hasLongRuns || thaw == nil && map.isJoinedThroughout
+  }
+
+  /// Makes a directory, a link, or a file of the right size, mode and owner.
+  /// - Returns: Whether it is a file, whose content follows.
+  private func make(_ entry: ManifestFile, at path: String) throws -> Bool {
     switch entry.kind {
     case .directory:
       try makeDirectory(entry, path)
-      return nil
+      return false
     case .symlink:
       let oid = entry.path.split(separator: "/").last.map(String.init) ?? ""
-      guard let target = layout.tablespaces[oid] ?? entry.linkTarget else { return nil }
+      guard let target = layout.tablespaces[oid] ?? entry.linkTarget else { return false }
       guard symlink(target, path) == 0 else { throw FileError.last("make the link", path) }
       try ownership.give(path)
-      return nil
+      return false
     case .configuration:
       try makeParents(of: path)
-      return try makeFile(entry, path)
+      try makeFile(entry, path)
     case .file:
-      return try makeFile(entry, path)
+      try makeFile(entry, path)
     case .streamPart:
       // The reader refuses one in a physical backup.
-      return nil
+      return false
     }
+    return true
   }
 
   private func makeDirectory(_ entry: ManifestFile, _ path: String) throws {
@@ -152,14 +179,13 @@ final class DirectoryCopy: Sendable {
     guard chmod(path, UInt32(entry.mode & 0o7777)) == 0 else { throw FileError.last("set the mode of", path) }
   }
 
-  private func makeFile(_ entry: ManifestFile, _ path: String) throws -> FileAssembly {
+  private func makeFile(_ entry: ManifestFile, _ path: String) throws {
     let file = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW, mode: 0o600)
     try file.reserve(Int64(entry.size))
     if ownership.mustChange, fchown(file.number, ownership.user, ownership.group) != 0 {
       throw FileError.last("give to \(ownership.name)", path)
     }
     guard fchmod(file.number, UInt32(entry.mode & 0o7777)) == 0 else { throw FileError.last("set the mode of", path) }
-    return FileAssembly(path: path, entry: entry)
   }
 
   /// Directories below the one for configuration files.
@@ -179,7 +205,8 @@ final class DirectoryCopy: Sendable {
     // Under a name that means nothing until it is whole.
     let temporary = path + ".tmp"
     unlink(temporary)
-    let file = try makeFile(entry, temporary)
+    try makeFile(entry, temporary)
+    let file = FileAssembly(path: temporary, entry: entry)
     let reader = try BackupReader(repository, plan.lineage, plan.backup)
     var batch = PackBatch()
     let map = try reader.pageMap(of: entry)

@@ -11,24 +11,47 @@ internal import Repository
 final class FileWriter {
   private final class Open {
     let file: FileAssembly
-    let descriptor: Descriptor
+    private let descriptor: Descriptor
+    private var isDirect: Bool
     /// Bytes the disk has not been asked to write yet.
-    var waiting = 0
-    init(_ file: FileAssembly) throws {
+    private var waiting = 0
+
+    init(_ file: FileAssembly, direct: Bool) throws(FileError) {
       self.file = file
-      descriptor = try Descriptor(opening: file.path, O_WRONLY | O_NOFOLLOW)
+      isDirect = direct
+      let past = direct ? backupd_open_direct() : 0
+      descriptor = try Descriptor(opening: file.path, O_WRONLY | O_NOFOLLOW | past)
+    }
+
+    func write(_ bytes: UnsafeRawBufferPointer, at offset: Int64) throws {
+      if isDirect {
+        do throws(FileError) {
+          return try descriptor.writeAll(bytes, at: offset)
+        } catch {
+          // A disk that asks for more alignment than any that is known.
+          guard error.code == EINVAL, fcntl(descriptor.number, F_SETFL, 0) == 0 else { throw error }
+          isDirect = false
+        }
+      }
+      try descriptor.writeAll(bytes, at: offset)
+      waiting += bytes.count
+      if waiting >= FileWriter.writingStep { beginWriting() }
     }
 
     /// The disk begins while the processors go on; otherwise it would be idle now, and they later.
     ///
     /// A hint alone: what makes it durable, and reports what went wrong, is the sync at the end.
-    func beginWriting() {
+    private func beginWriting() {
       let write: UInt32 = 2  // SYNC_FILE_RANGE_WRITE
       waiting = 0
       _ = backupd_sync_file_range(descriptor.number, 0, 0, write)
     }
   }
   private static let writingStep = 16 << 20
+  /// Files from this size on are written past the page cache.
+  static let directSize: UInt64 = 1 << 20
+  /// What disks ask of a write past it, at most.
+  static let directAlignment = 4096
   private let reader: PackReader
   private let packs: PackHeaders
   private let rooms: StretchRooms
@@ -75,10 +98,19 @@ final class FileWriter {
   private func write(_ bytes: UnsafeRawBufferPointer, to file: FileAssembly, at page: UInt32) throws {
     if open?.file !== file {
       open = nil
-      open = try Open(file)
+      open = try Self.open(file)
     }
-    try open!.descriptor.writeAll(bytes, at: Int64(page) * Int64(SealedFormat.slotSize))
-    open!.waiting += bytes.count
-    if open!.waiting >= Self.writingStep { open!.beginWriting() }
+    try open!.write(bytes, at: Int64(page) * Int64(SealedFormat.slotSize))
+  }
+
+  /// Not every file system can be written past its cache; those that cannot say so here.
+  private static func open(_ file: FileAssembly) throws -> Open {
+    guard file.isDirect else { return try Open(file, direct: false) }
+    do throws(FileError) {
+      return try Open(file, direct: true)
+    } catch {
+      guard error.code == EINVAL else { throw error }
+      return try Open(file, direct: false)
+    }
   }
 }

@@ -28,8 +28,9 @@ public final class Restorer: Sendable {
 
   /// Everything that can be known to fail before a byte is written: places, owner, free space.
   /// - Throws: ``RecoveryError`` and others.
-  public func check() throws {
-    let reader = try BackupReader(repository, plan.lineage, plan.backup)
+  public func check() throws { try check(BackupReader(repository, plan.lineage, plan.backup)) }
+
+  private func check(_ reader: BackupReader) throws {
     let destination = Destination(
       layout: try makeLayout(reader),
       ownership: try Ownership.resolve(owner: options.owner, destination: options.directory))
@@ -45,9 +46,9 @@ public final class Restorer: Sendable {
   public func run(
     cancellation: Cancellation, observe: @escaping @Sendable (RunProgress) -> Void = { _ in }
   ) throws -> RestoreReport {
-    try check()
-    var clock = PhaseClock()
     let reader = try BackupReader(repository, plan.lineage, plan.backup)
+    try check(reader)
+    var clock = PhaseClock()
     let layout = try makeLayout(reader)
     let ownership = try Ownership.resolve(owner: options.owner, destination: options.directory)
     let destination = Destination(layout: layout, ownership: ownership)

@@ -9,6 +9,8 @@ public final class BackupReader {
   public let header: ManifestHeader
   private let kind: ObjectKind
   private let manifestName: ObjectName
+  /// Open from the beginning: a short manifest is read once.
+  private let manifest: SealedObjectReader
   /// Of page maps read lately, the newest last: files next to each other often have theirs in packs of several backups.
   private var openMetadata: [OpenMetadata] = []
   private static let openMetadataPacks = 8
@@ -35,7 +37,9 @@ public final class BackupReader {
     self.lineage = lineage
     kind = .manifest
     manifestName = lineage.manifest(id)
-    header = try BackupCatalog(repository).readHeader(of: id, lineage)
+    (manifest, header) = try repository.read(.manifest, manifestName) {
+      ($0, try BackupCatalog.decodeHeader($0, id, lineage))
+    }
   }
 
   /// A checkpoint: what a run had done when it was written. Nothing can be restored from it; files may lack pages.
@@ -44,28 +48,26 @@ public final class BackupReader {
     self.lineage = lineage
     kind = .checkpoint
     manifestName = checkpoint.name(in: lineage)
-    header = try repository.read(.checkpoint, manifestName) {
-      try BackupCatalog.decodeHeader($0, checkpoint.backup, lineage)
+    (manifest, header) = try repository.read(.checkpoint, manifestName) {
+      ($0, try BackupCatalog.decodeHeader($0, checkpoint.backup, lineage))
     }
   }
 
   /// The packs this backup uses and the sealed bytes it uses of each.
   public func livePacks() throws -> [ManifestHeader.LivePack] {
-    try repository.read(kind, manifestName) { reader in
-      var packs: [ManifestHeader.LivePack] = []
-      for frame in reader.frames where frame.role == .index {
-        let bytes = try reader.read(frame)
-        try bytes.withUnsafeBytes { bytes in
-          var input = ByteReader(bytes)
-          do {
-            while input.remaining > 0 { packs.append(try ManifestHeader.LivePack(decoding: &input)) }
-          } catch {
-            throw RepositoryError.damaged(reader.name, in: reader.store, reason: "A list of packs is malformed.")
-          }
+    var packs: [ManifestHeader.LivePack] = []
+    for frame in manifest.frames where frame.role == .index {
+      let bytes = try repository.read(frame, of: manifest)
+      try bytes.withUnsafeBytes { bytes in
+        var input = ByteReader(bytes)
+        do {
+          while input.remaining > 0 { packs.append(try ManifestHeader.LivePack(decoding: &input)) }
+        } catch {
+          throw RepositoryError.damaged(manifest.name, in: manifest.store, reason: "A list of packs is malformed.")
         }
       }
-      return packs
     }
+    return packs
   }
 
   /// Hands out the entries in the order of their paths.
@@ -87,7 +89,7 @@ public final class BackupReader {
         }
       }
     }
-    if header.parts.isEmpty { return try read(repository.read(kind, manifestName) { $0 }) }
+    if header.parts.isEmpty { return try read(manifest) }
     for part in header.parts {
       try read(repository.read(.metadata, lineage.metadataPack(part)) { $0 })
     }

@@ -28,7 +28,7 @@ public final class BackupWriter: @unchecked Sendable {
   }
 
   /// Buffers of 32 MiB between sealing and the stores.
-  static let packBuffers = 3
+  static let packBuffers = 4
 
   public let repository: Repository
   public let lineage: Lineage

@@ -5,50 +5,62 @@ internal import Storage
 /// cost one request, not one each. To a store across a network a request takes as long as a mebibyte. Used by one thread
 /// at a time.
 final class ObjectWindow {
-  /// An object up to this size is read whole at first.
-  static let wholeSize: Int64 = 1 << 20
-  /// What is read at first of a larger one: its end, with footer and table.
-  static let endSize: Int64 = 256 << 10
   /// Parts so close to the last one still count as the next.
   private static let gap: Int64 = 64 << 10
+  private static let alongHeader: Int64 = 1 << 20
 
   private let source: any ObjectStore
   private let name: ObjectName
   private let step: Int
-  private var offset: Int64
-  private var bytes: [UInt8]
+  /// Of the whole object.
+  let size: Int64
+  /// The object's end, with footer and table; all of a short object.
+  private var end: [UInt8]
+  private var offset = Int64.max
+  private var bytes: [UInt8] = []
   /// Where what was asked for last ended.
-  private var next: Int64
+  private var next: Int64 = 0
 
+  /// Reads the end, of a short object all.
   /// - Parameters:
-  ///   - size: Of the whole object.
-  ///   - first: Where parts begin that are read one after another.
-  ///   - step: Bytes of the window once they are.
-  init(_ source: any ObjectStore, _ name: ObjectName, size: Int64, first: Int64, step: Int) throws {
+  ///   - end: How much of it.
+  ///   - step: Bytes of the window once parts are read one after another, from the beginning on; 0 never reads ahead.
+  init(_ source: any ObjectStore, _ name: ObjectName, end: Int, step: Int) throws {
     self.source = source
     self.name = name
     self.step = step
-    next = first
-    offset = size <= Self.wholeSize ? 0 : size - Self.endSize
-    bytes = []
-    try load(at: offset, count: Int(size - offset))
+    self.end = [UInt8](repeating: 0, count: end)
+    guard let size = try self.end.withUnsafeMutableBytes({ try source.readEnd(name, into: $0) }) else {
+      throw StorageError.missing(name, in: source.location)
+    }
+    if size < Int64(end) { self.end.removeLast(end - Int(size)) }
+    self.size = size
   }
+
+  /// The table was read. The end takes memory no longer, unless it is the whole object.
+  func dropEnd() { if Int64(end.count) < size { end = [] } }
 
   /// Hands out a part, valid during the call.
   /// - Parameter limit: Beyond it nothing is read that is not asked for.
   func withBytes<Result>(
     at position: Int64, count: Int, before limit: Int64, _ body: (UnsafeRawBufferPointer) throws -> Result
   ) throws -> Result {
+    let start = position - (size - Int64(end.count))
+    if start >= 0, Int(start) + count <= end.count {
+      return try end.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[Int(start)..<Int(start) + count])) }
+    }
     if position < offset || position + Int64(count) > offset + Int64(bytes.count) {
       try move(to: position, count: count, before: limit)
     }
     next = position + Int64(count)
-    let start = Int(position - offset)
-    return try bytes.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[start..<start + count])) }
+    let first = Int(position - offset)
+    return try bytes.withUnsafeBytes { try body(UnsafeRawBufferPointer(rebasing: $0[first..<first + count])) }
   }
 
+  /// Header, footer and table. What follows the header is read along, a little of it: most go on there.
   func read(at position: Int64, count: Int) throws -> [UInt8] {
-    try withBytes(at: position, count: count, before: position) { Array($0) }
+    let limit = min(size - Int64(end.count), position + Self.alongHeader)
+    return try withBytes(at: position, count: count, before: limit) { Array($0) }
   }
 
   private func move(to position: Int64, count: Int, before limit: Int64) throws {

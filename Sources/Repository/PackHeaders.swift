@@ -33,7 +33,7 @@ public final class PackHeaders: Sendable {
     let name = lineage.pack(pack)
     try entry(name).header.withLock { header in
       if header != nil { return }
-      header = try repository.read(.pack, name) { ($0.store, $0.header) }
+      header = try repository.read(.pack, name, for: .table) { ($0.store, $0.header) }
     }
   }
 

@@ -5,8 +5,9 @@ internal import Storage
 
 /// Opens frames of packs for a restore, pack by pack, from the first store that has them whole. One per thread.
 public final class PackReader {
-  /// Neighbouring frames are read together up to so many bytes.
-  static let readSize = 4 << 20
+  /// Neighbouring frames are read together up to so many bytes: most tasks in one request, of which each takes as long as
+  /// several mebibytes.
+  static let readSize = 8 << 20
 
   private struct OpenPack {
     var header: [UInt8]

@@ -8,15 +8,18 @@ public final class FileAssembly: Sendable {
   /// Where the content goes, for whoever writes it.
   public let path: String
   public let entry: ManifestFile
+  /// Whether it is written past the page cache, in aligned pieces that are worth a request to the disk each.
+  public let isDirect: Bool
   private struct State {
     var missing: UInt64
     var checksum = FileChecksum()
   }
   private let state: Mutex<State>
 
-  public init(path: String, entry: ManifestFile) {
+  public init(path: String, entry: ManifestFile, isDirect: Bool = false) {
     self.path = path
     self.entry = entry
+    self.isDirect = isDirect
     state = Mutex(State(missing: entry.pages))
   }
 

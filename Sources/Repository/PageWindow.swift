@@ -16,7 +16,7 @@ struct PageWindow {
   /// window. Changes of 1.5 % or more between two backups leave frames that do not reach far.
   static func windows(of map: PageMap) -> [PageWindow] {
     let all = map.runs.reduce(0) { $0 + Int($1.count) }
-    guard all >= pages, map.runs.count * longRun > all else {
+    guard all >= pages, !map.hasLongRuns else {
       return [PageWindow(runs: map.runs.indices, joins: false)]
     }
     let size = all / ((all + pages - 1) / pages) + 1
@@ -57,4 +57,14 @@ struct PageWindow {
     if start < runs.upperBound { groups.append(start..<runs.upperBound) }
     return groups
   }
+}
+
+extension PageMap {
+  /// Whether most pages lie in runs that are written alone.
+  public var hasLongRuns: Bool {
+    runs.count * PageWindow.longRun <= runs.reduce(0) { $0 + Int($1.count) }
+  }
+
+  /// Whether all of its scattered pages are joined before they are written.
+  public var isJoinedThroughout: Bool { PageWindow.windows(of: self).allSatisfy(\.joins) }
 }

@@ -257,10 +257,11 @@ public struct Repository: Sendable {
 
   /// Opens a sealed object in the first store that has it whole.
   public func read<Result>(
-    _ kind: ObjectKind, _ name: ObjectName, _ body: (SealedObjectReader) throws -> Result
+    _ kind: ObjectKind, _ name: ObjectName, for use: SealedObjectReader.Use = .content,
+    _ body: (SealedObjectReader) throws -> Result
   ) throws -> Result {
     try firstAnswer(for: name) { store in
-      try body(SealedObjectReader(kind, name, in: store, keys: keys))
+      try body(SealedObjectReader(kind, name, in: store, keys: keys, for: use))
     }
   }
 

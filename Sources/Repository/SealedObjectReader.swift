@@ -27,21 +27,27 @@ public final class SealedObjectReader {
   private var pageFingerprints: [Fingerprint] = []
   private var scratch: [UInt8] = []
 
+  /// What an object is opened for.
+  public enum Use: Sendable {
+    case content
+    /// Its header and table alone.
+    case table
+  }
+
   /// Reads header, footer and table.
   /// - Throws: `StorageError` where the object is missing or unreadable, ``RepositoryError`` where it is damaged.
-  public init(_ kind: ObjectKind, _ name: ObjectName, in store: RepositoryStore, keys: KeyRing) throws {
+  public init(
+    _ kind: ObjectKind, _ name: ObjectName, in store: RepositoryStore, keys: KeyRing, for use: Use = .content
+  ) throws {
     self.kind = kind
     self.name = name
     self.store = store.id
-    guard let size = try store.objects.size(of: name) else {
-      throw StorageError.missing(name, in: store.objects.location)
-    }
-    self.size = size
+    window = try ObjectWindow(
+      store.objects, name, end: kind == .pack ? 256 << 10 : 1 << 20, step: use == .table ? 0 : Self.readAhead(kind))
+    size = window.size
     guard size >= Int64(SealedFormat.headerSize + SealedFormat.footerSize + AESGCM.tagSize) else {
       throw RepositoryError.damaged(name, in: store.id, reason: "It has only \(size) bytes.")
     }
-    window = try ObjectWindow(
-      store.objects, name, size: size, first: Int64(SealedFormat.headerSize), step: Self.readAhead(kind))
     header = try window.read(at: 0, count: SealedFormat.headerSize)
     let key = try Self.key(header, kind, name, store.id, keys)
     cipher = try AESGCM(key: key, for: .open)
@@ -103,6 +109,7 @@ public final class SealedObjectReader {
     else { throw damaged("Its footer places the table where it cannot be.") }
     tableOffset = Int64(footer.tableOffset)
     let sealed = try window.read(at: tableOffset, count: Int(footer.tableSealedLength))
+    window.dropEnd()
     var plain = [UInt8](repeating: 0, count: Int(footer.tablePlainLength))
     try sealed.withUnsafeBytes { sealed in
       try plain.withUnsafeMutableBytes {

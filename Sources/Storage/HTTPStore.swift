@@ -57,6 +57,16 @@ extension HTTPStore {
     return numbers.count >= 2 && numbers[0] == offset && numbers[1] - offset + 1 == Int64(response.received)
   }
 
+  /// Of what size a response to a `GET` of the last `count` bytes says the object is; nil where it is not just these.
+  func suffixSize(_ response: HTTPResponse, of count: Int) -> Int64? {
+    guard response.isSuccess, let range = response.headers["content-range"] else { return nil }
+    let numbers = range.split { !("0"..."9").contains($0) }.compactMap { Int64($0) }
+    guard numbers.count == 3, case let size = numbers[2], numbers[1] == size - 1,
+      numbers[0] == max(0, size - Int64(count)), size - numbers[0] == Int64(response.received)
+    else { return nil }
+    return size
+  }
+
   /// Fills `buffer` from a response to a ranged `GET`.
   /// - Parameter get: Asks for the bytes that the value of a `Range` header names, into `buffer`; statuses 404 and 416 are
   ///   answers.

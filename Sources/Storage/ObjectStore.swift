@@ -19,6 +19,9 @@ public protocol ObjectStore: Sendable {
   /// Fills the whole buffer from `offset`.
   /// - Throws: ``StorageError/missing(_:in:)``, ``StorageError/truncated(_:in:expected:found:)``.
   func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws
+  /// Fills the buffer with the object's end; with all of one that is shorter, from the buffer's beginning.
+  /// - Returns: Bytes of the object; nil where it is missing.
+  func readEnd(_ name: ObjectName, into buffer: UnsafeMutableRawBufferPointer) throws -> Int64?
   /// Objects directly below a prefix, and the prefixes there, sorted by name.
   func list(below prefix: String) throws -> Listing
   func delete(_ name: ObjectName) throws
@@ -89,15 +92,35 @@ extension ObjectStore {
   public var once: any ObjectStore { self }
   public func delete(_ names: [ObjectName]) throws { for name in names { try delete(name) } }
 
+  public func readEnd(_ name: ObjectName, into buffer: UnsafeMutableRawBufferPointer) throws -> Int64? {
+    try readEndBySize(name, into: buffer)
+  }
+
+  /// In two requests: for the size, then for what lies before it.
+  func readEndBySize(_ name: ObjectName, into buffer: UnsafeMutableRawBufferPointer) throws -> Int64? {
+    guard let size = try size(of: name) else { return nil }
+    let count = min(buffer.count, Int(clamping: size))
+    try read(name, at: size - Int64(count), into: UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]))
+    return size
+  }
+
   /// The whole object.
-  /// - Parameter limit: Larger ones are refused unread.
+  /// - Parameter limit: Larger ones are refused.
   public func readAll(_ name: ObjectName, limit: Int64 = 64 << 20) throws -> [UInt8] {
-    guard let size = try size(of: name) else { throw StorageError.missing(name, in: location) }
+    // Most that are read so are documents of a few hundred bytes.
+    var end = [UInt8](repeating: 0, count: 16 << 10)
+    let found = try end.withUnsafeMutableBytes { try readEnd(name, into: $0) }
+    guard let size = found else { throw StorageError.missing(name, in: location) }
     guard size <= limit else {
       throw StorageError.truncated(name, in: location, expected: limit, found: size)
     }
+    if size <= Int64(end.count) { return Array(end[..<Int(size)]) }
     var bytes = [UInt8](repeating: 0, count: Int(size))
-    try bytes.withUnsafeMutableBytes { try read(name, at: 0, into: $0) }
+    try bytes.withUnsafeMutableBytes { bytes in
+      let front = UnsafeMutableRawBufferPointer(rebasing: bytes[..<(bytes.count - end.count)])
+      try read(name, at: 0, into: front)
+      bytes[front.count...].copyBytes(from: end)
+    }
     return bytes
   }
 }

@@ -16,6 +16,8 @@ final class CurlHandle: @unchecked Sendable {
   let easy: OpaquePointer
   private let multi: OpaquePointer
   private let errorText: UnsafeMutablePointer<CChar>
+  /// The socket opened last, -1 once it is closed.
+  private let socket: UnsafeMutablePointer<CInt>
   /// What libcurl reads while the transfer runs, and does not copy.
   private var lists: [UnsafeMutablePointer<curl_slist>] = []
 
@@ -25,6 +27,8 @@ final class CurlHandle: @unchecked Sendable {
     }
     self.easy = easy
     self.multi = OpaquePointer(multi)
+    socket = .allocate(capacity: 1)
+    socket.initialize(to: -1)
     errorText = .allocate(capacity: Self.errorSize)
     errorText.initialize(repeating: 0, count: Self.errorSize)
   }
@@ -33,6 +37,7 @@ final class CurlHandle: @unchecked Sendable {
   deinit {
     curl_easy_cleanup(handle)
     curl_multi_cleanup(UnsafeMutableRawPointer(multi))
+    socket.deallocate()
     errorText.deallocate()
     freeLists()
   }
@@ -50,6 +55,7 @@ final class CurlHandle: @unchecked Sendable {
     errorText[0] = 0
     set(CURLOPT_NOSIGNAL, 1)
     _ = backupd_curl_set_pointer(handle, CURLOPT_ERRORBUFFER, errorText)
+    backupd_curl_note_socket(handle, socket)
   }
   func set(_ option: CURLoption, _ value: Int) { _ = backupd_curl_set_long(handle, option, value) }
   func set(_ option: CURLoption, size: Int64) { _ = backupd_curl_set_size(handle, option, curl_off_t(size)) }
@@ -109,6 +115,8 @@ final class CurlHandle: @unchecked Sendable {
         let text = String(cString: errorText)
         return (code, text.isEmpty ? String(cString: curl_easy_strerror(code)) : text)
       }
+      // A server that sends an answer in several pieces without TCP_NODELAY waits with each for word of the one before.
+      if socket.pointee >= 0 { backupd_curl_acknowledge(socket.pointee) }
       curl_multi_poll(multi, nil, 0, 1000, nil)
     }
   }

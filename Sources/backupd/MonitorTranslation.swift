@@ -16,7 +16,7 @@ enum MonitorTranslation {
     plan.jobs = jobs.jobs.map { job in
       MonitoredJob(
         id: job.id, kind: job.kind, cluster: job.cluster, timetable: job.timetable, deadline: job.deadline,
-        makes: BackupClass(rawValue: job.kind), promisedCount: configuration.job(job.id)?.promisedCount)
+        makes: configuration.job(job.id)?.backupClass, promisedCount: configuration.job(job.id)?.promisedCount)
     }
     plan.directories = directories(of: configuration)
     return plan
@@ -51,9 +51,23 @@ extension MonitorSettings {
 }
 
 extension JobSettings {
+  /// Nil for jobs that make no backups.
+  fileprivate var backupClass: BackupClass? {
+    switch kind {
+    case .physical: .physical
+    case .logical(let settings): settings.tables.isEmpty ? .logical : .tables
+    case .wal, .copy, .drill, .check: nil
+    }
+  }
+
   /// So many of its newest backups stay whatever their age; nil where no number is promised.
   fileprivate var promisedCount: Int? {
-    guard case .physical(let settings) = kind, let keep = settings.keep else { return nil }
-    return keep.count ?? (keep.spanSeconds == nil ? nil : keep.atLeast)
+    let keep: RetentionPolicy? =
+      switch kind {
+      case .physical(let settings): settings.keep
+      case .logical(let settings): settings.keep
+      case .wal, .copy, .drill, .check: nil
+      }
+    return keep.flatMap { $0.count ?? ($0.spanSeconds == nil ? nil : $0.atLeast) }
   }
 }

@@ -119,34 +119,4 @@ import Testing
     observations.historyProblem = ErrorReport(summary: "could not read the state file \"x\"")
     #expect(Verdict(JobRules.history(observations)) == .warning)
   }
-
-  @Test("a drill failed, is overdue, or slower than the objective") func drills() {
-    func verdict(_ last: DrillRule.Last?, overdueAt: Timestamp? = nil) -> Verdict {
-      Verdict(
-        DrillRule.evaluate(
-          JobID(unchecked: "drill"), last: last, overdueAt: overdueAt, objective: .seconds(900), now: Self.hours(10)))
-    }
-    let good = DrillRule.Last(finished: Self.hours(1), duration: .seconds(600))
-    #expect(verdict(good) == .right)
-    #expect(verdict(nil) == .right)
-    #expect(verdict(nil, overdueAt: Self.hours(9)) == .warning)
-    #expect(verdict(good, overdueAt: Self.hours(11)) == .right)
-    #expect(verdict(DrillRule.Last(finished: Self.hours(1), duration: .seconds(901))) == .warning)
-    let failed = DrillRule.Last(
-      finished: Self.hours(1), failure: ErrorReport(summary: "check 3 failed"), duration: .seconds(1))
-    #expect(verdict(failed) == .critical)
-  }
-
-  @Test("an objective is missed, about to be, or met") func objectives() {
-    func verdict(_ attained: Int?, forecast: Int? = nil) -> Verdict {
-      Verdict(
-        ObjectiveRule.evaluate(
-          .rpo, of: "tokens", attained: attained.map { .seconds($0) }, objective: .seconds(300),
-          forecast: forecast.map { .seconds($0) }))
-    }
-    #expect(verdict(10) == .right && verdict(269) == .right && verdict(280) == .unclear && verdict(300) == .unclear)
-    #expect(verdict(301) == .critical && verdict(nil) == .critical)
-    #expect(verdict(10, forecast: 120) == .warning && verdict(10, forecast: -1) == .warning)
-    #expect(verdict(10, forecast: 900) == .unclear && verdict(10, forecast: 90_000) == .right)
-  }
 }

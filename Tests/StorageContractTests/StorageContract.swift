@@ -9,6 +9,7 @@ import Testing
 struct StorageContract {
   static let checks: [(String, @Sendable (StorageContract) throws -> Void)] = [
     ("reads what was put", { try $0.roundTrip() }), ("reads ranges", { try $0.ranges() }),
+    ("reads ends", { try $0.ends() }),
     ("never overwrites", { try $0.neverOverwrites() }), ("has one winner of a race", { try $0.oneWinner() }),
     ("lists", { try $0.listing() }), ("says what is missing", { try $0.missing() }),
     ("deletes", { try $0.deletion() }), ("deletes many", { try $0.manyDeletions() }),
@@ -56,6 +57,18 @@ struct StorageContract {
         if case StorageError.truncated = $0 { true } else { false }
       }
     }
+  }
+
+  func ends() throws {
+    for count in [0, 1, 999, 1000, 1001, 100_000] {
+      let bytes = noise(count)
+      try put("end/\(count)", bytes)
+      var end = [UInt8](repeating: 0, count: 1000)
+      #expect(try end.withUnsafeMutableBytes { try store.readEnd(name("end/\(count)"), into: $0) } == Int64(count))
+      #expect(Array(end.prefix(min(count, 1000))) == Array(bytes.suffix(1000)), "\(count)")
+    }
+    var end = [UInt8](repeating: 0, count: 1000)
+    #expect(try end.withUnsafeMutableBytes { try store.readEnd(name("not/there"), into: $0) } == nil)
   }
 
   func neverOverwrites() throws {

@@ -41,6 +41,8 @@ final class S3Connection: Sendable {
     var sink = HTTPSink.collect(limit: 16 << 20)
     /// Statuses that are an answer and not an error.
     var accepted: Set<Int> = []
+    /// Whether nothing else can be asked of a server that sends more than the range it was asked for.
+    var isRangeVital = true
     var isDeletion: Bool { method == .delete || query.first?.name == "delete" }
   }
 
@@ -60,13 +62,24 @@ final class S3Connection: Sendable {
           client.addRetry()
           again()
         }
-        let response = try once(call, cancellation)
+        let response = try heeded(call, cancellation)
         if response.sends > 1 { again() }
         if response.isSuccess, !S3Error.isError(response.body), isAnswer(response) { return response }
         let error = S3Error(response, bucket: settings.bucket)
         if call.accepted.contains(response.status), !error.isBucketMissing { return response }
         throw error
       }
+    }
+  }
+
+  /// More was sent than the range that was asked for.
+  struct RangeIgnored: Error {}
+
+  private func heeded(_ call: Call, _ cancellation: Cancellation) throws -> HTTPResponse {
+    do {
+      return try once(call, cancellation)
+    } catch TransferError.tooLong where !call.isRangeVital {
+      throw RangeIgnored()
     }
   }
 

@@ -199,6 +199,36 @@ public final class S3Store: ObjectStore, HTTPStore {
     }
   }
 
+  /// One request instead of two, where the server knows ranges that count from the end.
+  public func readEnd(_ name: ObjectName, into buffer: UnsafeMutableRawBufferPointer) throws -> Int64? {
+    if !buffer.isEmpty, let answer = try calling("read", name, { try readSuffix(name, into: buffer) }) { return answer }
+    return try readEndBySize(name, into: buffer)
+  }
+
+  /// - Returns: Bytes of the object, nil where it is missing; nil where the server does not know such a range.
+  private func readSuffix(_ name: ObjectName, into buffer: UnsafeMutableRawBufferPointer) throws -> Int64?? {
+    // An empty object has no last bytes; some servers say that of one that has fewer than were asked for.
+    var call = S3Connection.Call(
+      method: .get, key: key(name.text), headers: [("Range", "bytes=-\(buffer.count)")], sink: .memory(buffer),
+      accepted: [404, 416])
+    call.isRangeVital = false
+    do {
+      let response = try send(
+        call, isAnswer: { $0.headers["content-range"] == nil || suffixSize($0, of: buffer.count) != nil })
+      if response.status == 404 { return .some(nil) }
+      if let size = suffixSize(response, of: buffer.count) { return size }
+      if response.received > 0 { connection.client.addRetry() }
+    } catch is S3Connection.RangeIgnored {
+      connection.client.addRetry()
+    } catch let error as S3Error where error.isDenied {
+      if try head(name) == nil { return .some(nil) }
+      throw error
+    } catch let error as S3Error where error.code == "InvalidObjectState" {
+      throw StorageError.frozen(name, in: location)
+    }
+    return nil
+  }
+
   public func list(below prefix: String) throws -> Listing {
     try calling("list", nil) {
       let start = start(below: prefix)
