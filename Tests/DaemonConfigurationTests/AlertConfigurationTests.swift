@@ -14,6 +14,9 @@ import Testing
   @Test("are read, with what is meant where nothing is said") func full() throws {
     let text =
       Sample.text() + """
+        tiers:
+          tokens: {cluster: oauth, tables: [oauth_tokens], rpo: 5m, rto: 15m}
+          audit:  {cluster: oauth, tables: [auth_audit_log], rpo: 1h, rto: 4h}
         alerts:
           mail: {smtp: smtp://localhost:25, from: backupd@example.com, to: [admin@example.com]}
           secure:
@@ -68,6 +71,7 @@ import Testing
       ("smtp: smtp://me:secret@h, from: a@b.c, to: d@e.f", "alerts.c.smtp: must not hold a user or a password"),
       ("smtp: smtp://h, from: x, to: d@e.f", "alerts.c.from: \"x\" is not a mail address"),
       ("smtp: smtp://h, from: a@b.c, to: [d@e.f, d@e.f]", "alerts.c.to[2]: is named twice"),
+      (mail + ", tiers: [tokens]", "alerts.c.tiers: there is no tier \"tokens\""),
       (mail + ", user: u", "alerts.c: \"user\" and \"password\" go together"),
       (
         mail + ", user: u, password: {file: /p}, tls: try",
