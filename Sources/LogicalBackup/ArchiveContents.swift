@@ -10,8 +10,6 @@ struct ArchiveContents {
   private(set) var rows: [UInt32] = []
   /// Commands that drop its foreign keys.
   private(set) var foreignKeyDrops: [String] = []
-  /// Bytes up to the end of the table of contents, where that is known.
-  private(set) var size = 0
   private(set) var isComplete = false
 
   private var rest: [UInt8] = []
@@ -22,6 +20,14 @@ struct ArchiveContents {
     var minor: UInt8
     var integerSize: Int
     var offsetSize: Int
+  }
+
+  init() {}
+
+  /// One that is known already.
+  init(rows: [UInt32]) {
+    self.rows = rows
+    isComplete = true
   }
 
   struct Malformed: OperatorError {
@@ -43,7 +49,6 @@ struct ArchiveContents {
     var used = 0
     defer {
       rest.removeFirst(used)
-      size += used
       if isComplete { rest = [] }
     }
     do {
