@@ -334,7 +334,7 @@ enum JobKeys {
     "Wait for a moment whose state no serializable transaction could contradict. Not from a standby.")
   static let lockTimeout = Key(
     "lock-timeout", .duration("1s", "1d"), .optional,
-    "How long a table may be locked by others before the run fails. Without it the run waits until its deadline, or with `parallel` 5 minutes."
+    "How long a table may be locked by others before the run fails. Without it the run waits until its deadline, or with `parallel` a minute."
   )
   static let parallel = Key(
     "parallel", .count(1...16), .standard("1"),

@@ -40,9 +40,11 @@ public struct DumpOptions: Sendable, Hashable {
   /// Roles and tablespaces belong to a whole database.
   var wantsGlobals: Bool { tables.isEmpty && schemas.isEmpty && content != .data }
 
-  /// How long a pg_dump waits for a lock. Of several none waits for ever: behind somebody who waits for the locks that the
-  /// snapshot's session holds until all of them have ended, it would.
-  var lockWait: Duration? { lockTimeout ?? (parallel > 1 ? .seconds(300) : nil) }
+  /// How long a pg_dump waits for a lock; nil: for ever. Of several none does: it could be behind somebody who waits for the
+  /// locks that the snapshot's session holds until all of them have ended, and keeps everybody else from the table.
+  var lockWait: Duration? { lockTimeout ?? (parallel > 1 ? .seconds(60) : nil) }
+  /// How long one does that reads rows of tables which the snapshot's session has locked: to wait at all means that.
+  var rowLockWait: Duration { min(lockTimeout ?? .seconds(5), .seconds(5)) }
 
   /// pg_dump's options for what is in the dump.
   var selection: [String] {

@@ -21,7 +21,8 @@ extension DumpPipeline {
       let listing: TableListing
       do {
         listing = try TableListing(
-          program, common(connection) + dump.choice, connection.environment, session, content: dump.content,
+          program, common(connection, lockWait: dump.lockWait) + dump.choice, connection.environment, session,
+          content: dump.content,
           cancellation)
       } catch let error as ArchiveContents.Malformed {
         let note = "The dump is one stream: \(error.summary). \(error.detail ?? "")"

@@ -17,8 +17,8 @@ extension DumpPipeline {
     let (program, environment) = (prepared.program, prepared.connection.environment)
     let globals = prepared.globals
     let arguments =
-      [common(prepared) + options.dump.selection + shares.mainOptions]
-      + shares.others.map { common(prepared) + rowOptions($0) }
+      [common(prepared, lockWait: options.dump.lockWait) + options.dump.selection + shares.mainOptions]
+      + shares.others.map { common(prepared, lockWait: options.dump.rowLockWait) + rowOptions($0) }
     let cutting = arguments.enumerated().map { number, arguments in
       { @Sendable () throws -> Void in
         let cutter = try DumpWriter.Cutter(writer)
@@ -45,17 +45,17 @@ extension DumpPipeline {
   }
 
   /// pg_dump's options but for what is dumped.
-  func common(_ connection: ProgramConnection) -> [String] {
+  func common(_ connection: ProgramConnection, lockWait: Duration?) -> [String] {
     var words = ["--format=custom", "--compress=0", "--no-password", "--dbname=\(connection.words)"]
-    if let timeout = options.dump.lockWait {
+    if let timeout = lockWait {
       let (seconds, attoseconds) = timeout.components
       words.append("--lock-wait-timeout=\(max(1, seconds * 1000 + attoseconds / 1_000_000_000_000_000))")
     }
     return words
   }
 
-  private func common(_ prepared: Prepared) -> [String] {
-    common(prepared.connection) + ["--snapshot=\(prepared.snapshot.name)"]
+  private func common(_ prepared: Prepared, lockWait: Duration?) -> [String] {
+    common(prepared.connection, lockWait: lockWait) + ["--snapshot=\(prepared.snapshot.name)"]
   }
 
   private func rowOptions(_ tables: [DumpShares.Table]) -> [String] {
