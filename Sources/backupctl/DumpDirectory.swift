@@ -10,9 +10,17 @@ import Foundation
 struct DumpDirectory {
   static let main = "main.dump"
 
-  var path: String
+  let path: String
   /// One that an earlier call wrote may be there.
-  var isReplaced: Bool
+  let isReplaced: Bool
+
+  init(path: String, isReplaced: Bool) {
+    // Completion ends the name of a directory with one; what is written first lies beside it, not in it.
+    var path = path
+    while path.count > 1, path.hasSuffix("/") { path.removeLast() }
+    self.path = path
+    self.isReplaced = isReplaced
+  }
 
   private static func name(_ number: Int) -> String { number == 0 ? main : "data-\(number).dump" }
 

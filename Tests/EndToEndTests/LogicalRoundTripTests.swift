@@ -50,7 +50,7 @@ import Testing
     let files = try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
     #expect(files == ["data-1.dump", "data-2.dump", "main.dump"])
     #expect(try site.backupctl("dump", backup, "--output", directory).status == .exited(1))
-    try site.succeed("dump", backup, "--output", directory, "--force")
+    try site.succeed("dump", backup, "--output", directory + "/", "--force")
     #expect(try site.backupctl("dump", backup, "--output", "-").standardError.contains("3 streams"))
     let create = try server.psql(
       """
