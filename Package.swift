@@ -196,6 +196,7 @@ let package = Package(
     tests("DaemonConfigurationTests", ["BackupModel", "DaemonConfiguration", "DurableFiles", "TestSupport"]),
     tests("BackupctlTests", ["BackupModel", "Scheduling", "backupctl"]),
     tests("VarlinkTests", ["Varlink", "BlockingWork", "TestSupport"]),
+    tests("LogicalBackupTests", ["LogicalBackup", "TestSupport"]),
     tests("TarArchiveTests", ["BackupModel", "TarArchive", "TestSupport"]),
     tests("PostgresTests", ["BackupModel", "BlockingWork", "Postgres", "TarArchive", "TestSupport"]),
     tests(

@@ -189,7 +189,8 @@ extension LogicalSettings {
       ("keep", keep?.text), ("database", database), ("tables", list(tables)), ("exclude-tables", list(excludedTables)),
       ("schemas", list(schemas)), ("data-only", "\(content == .data)"), ("schema-only", "\(content == .schema)"),
       ("inserts", "\(inserts)"), ("serializable-deferrable", "\(serializableDeferrable)"),
-      ("lock-timeout", lockTimeout.map(DurationText.format)), ("full", "\(full)"), ("compression", "\(compression)"),
+      ("lock-timeout", lockTimeout.map(DurationText.format)), ("parallel", "\(parallel)"), ("full", "\(full)"),
+      ("compression", "\(compression)"),
     ]
   }
 }

@@ -335,7 +335,12 @@ enum JobKeys {
     "Wait for a moment whose state no serializable transaction could contradict. Not from a standby.")
   static let lockTimeout = Key(
     "lock-timeout", .duration("1s", "1d"), .optional,
-    "How long a table may be locked by others before the run fails. Without it the run waits until its deadline.")
+    "How long a table may be locked by others before the run fails. Without it the run waits until its deadline, or with `parallel` a minute."
+  )
+  static let parallel = Key(
+    "parallel", .count(1...16), .standard("1"),
+    "How many `pg_dump`s read at the same time, all on one snapshot: the rows of the largest tables go to streams of their own, each table whole. Takes so many connections and one more. With `data-only`, tables that foreign keys tie together stay in one stream. Such a dump is loaded stream by stream, not in one transaction."
+  )
   static let logicalFull = Key(
     "full", .flag, .standard("false"), "Store the whole dump anew instead of only what changed.")
   static let logicalCompression = Key(
@@ -345,9 +350,9 @@ enum JobKeys {
     scheduled + [
       keep.declaration, database.declaration, tables.declaration, excludeTables.declaration, schemas.declaration,
       dataOnly.declaration, schemaOnly.declaration, inserts.declaration, serializableDeferrable.declaration,
-      lockTimeout.declaration, logicalFull.declaration, logicalCompression.declaration,
+      lockTimeout.declaration, parallel.declaration, logicalFull.declaration, logicalCompression.declaration,
     ]
-  static let logicalLater = ["stores", "parallel"].map { KeyDeclaration.refused($0) }
+  static let logicalLater = ["stores"].map { KeyDeclaration.refused($0) }
 
   static let slot = Key(
     "slot", .slotName, .computed("`backupd_` and the cluster's name, `-` written `_`"),

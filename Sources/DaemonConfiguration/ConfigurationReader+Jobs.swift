@@ -90,12 +90,16 @@ extension ConfigurationReader {
     let inserts = reader.value(JobKeys.inserts)
     let deferrable = reader.value(JobKeys.serializableDeferrable)
     let lockTimeout = reader.value(JobKeys.lockTimeout)
+    let parallel = reader.value(JobKeys.parallel)
     let full = reader.value(JobKeys.logicalFull)
     let compression = reader.value(JobKeys.logicalCompression)
-    guard let runs, let content, let inserts, let deferrable, let full, let compression else { return nil }
+    guard let runs, let content, let inserts, let deferrable, let parallel, let full, let compression else {
+      return nil
+    }
     return LogicalSettings(
       database: database, tables: tables, excludedTables: excluded, schemas: schemas, content: content,
-      inserts: inserts, serializableDeferrable: deferrable, lockTimeout: lockTimeout, keep: keep, full: full,
+      inserts: inserts, serializableDeferrable: deferrable, lockTimeout: lockTimeout, parallel: parallel, keep: keep,
+      full: full,
       compression: compression, runs: runs)
   }
 

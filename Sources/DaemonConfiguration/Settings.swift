@@ -118,6 +118,8 @@ public struct LogicalSettings: Sendable, Hashable {
   public var inserts: Bool
   public var serializableDeferrable: Bool
   public var lockTimeout: Duration?
+  /// pg_dumps at a time.
+  public var parallel: Int
   /// The promise how long backups stay; nil: for ever.
   public var keep: RetentionPolicy?
   /// Store everything anew.

@@ -20,7 +20,7 @@ public struct DumpLoading {
     public var tables: [String]
     /// Objects of the dump are dropped from the database first.
     public var isClean: Bool
-    /// Connections that load at the same time; 1 loads in one transaction.
+    /// Connections that load at the same time; 1 loads a dump of one stream in one transaction.
     public var jobs: Int
     /// Where the dump is put meanwhile, where several connections load.
     public var spoolDirectory: String
@@ -39,21 +39,28 @@ public struct DumpLoading {
 
   private struct NoMoreWanted: Error {}
 
-  private let reader: DumpReader
-  private let cancellation: Cancellation
+  let backup: BackupReader
+  let cancellation: Cancellation
+  /// ``DumpStream/custom`` first, then those of rows in their order.
+  let streams: [String]
+  let reader: DumpReader
 
   /// - Throws: ``RepositoryError/notLogical(_:)``.
   public init(_ reader: BackupReader, cancellation: Cancellation) throws {
-    self.reader = try DumpReader(reader)
+    backup = reader
+    let reader = try DumpReader(reader)
+    self.reader = reader
     self.cancellation = cancellation
+    streams = try DumpStream.archives(of: reader)
   }
 
   private var version: Int { reader.header.serverVersion / 10000 }
 
-  /// Loads the dump. With one connection it is loaded whole or not at all.
+  /// Loads the dump. With one stream and one connection it is loaded whole or not at all; of several streams each is, between
+  /// the definitions that rows need and those that need rows.
   /// - Returns: What pg_restore said besides.
   /// - Throws: `ProgramError` with pg_restore's words; ``DumpLoadingError``; what reading the dump does.
-  public func load(_ options: Options, observe: (RunProgress) -> Void) throws -> [String] {
+  public func load(_ options: Options, observe: @escaping @Sendable (RunProgress) -> Void) throws -> [String] {
     let connection = try ProgramConnection(
       options.connection, database: options.database, applicationName: "backupctl restore-dump")
     let program = try ServerProgram.find("pg_restore", version: version, in: options.programs)
@@ -63,21 +70,30 @@ public struct DumpLoading {
       arguments += ["--no-owner", "--no-privileges", "--no-subscriptions", "--no-publications"]
     }
     if options.isClean { arguments += ["--clean", "--if-exists"] }
+    let meter = LoadMeter(observe, total: reader.header.totalBytes)
+    if streams.count > 1 { return try loadStreams(program, arguments, connection, options, meter) }
     guard options.jobs > 1 else {
-      return try feed(program, arguments + ["--single-transaction"], connection.environment, observe)
+      return try feed(
+        reader, DumpStream.custom, program, arguments + ["--single-transaction"], connection.environment, meter)
     }
-    let path = try spool(into: options.spoolDirectory, observe)
+    let path = try spool(into: options.spoolDirectory, meter)
     defer { unlink(path) }
     observe(RunProgress(phase: "loading"))
-    let loading = try PipedProgram(
-      program, arguments + ["--jobs=\(options.jobs)", path], environment: connection.environment, .none,
-      cancellation: cancellation)
-    try loading.finish()
-    return loading.words
+    return try runAlone(program, arguments + ["--jobs=\(options.jobs)", path], connection.environment)
   }
 
-  /// The dump's table of contents, a line for each entry, as `pg_restore --list` prints it.
+  func runAlone(_ path: String, _ arguments: [String], _ environment: [String: String]) throws -> [String] {
+    let program = try PipedProgram(path, arguments, environment: environment, .none, cancellation: cancellation)
+    try program.finish()
+    return program.words
+  }
+
+  /// The dump's table of contents, a line for each entry, as `pg_restore --list` prints it; of all streams one after another.
   public func contents(programs: String? = nil) throws -> [String] {
+    try streams.flatMap { try contents(of: $0, programs) }
+  }
+
+  private func contents(of stream: String, _ programs: String?) throws -> [String] {
     let program = try ServerProgram.find("pg_restore", version: version, in: programs)
     var path = Array("/tmp/backupctl-list-XXXXXX".utf8CString)
     let descriptor = mkstemp(&path)
@@ -85,19 +101,23 @@ public struct DumpLoading {
     guard descriptor >= 0 else { throw FileError.last("create", name) }
     close(descriptor)
     defer { unlink(name) }
-    _ = try feed(program, ["--list", "--file=\(name)"], [:]) { _ in }
+    _ = try feed(reader, stream, program, ["--list", "--file=\(name)"], [:], nil)
     let text = String(decoding: try DurableFile.read(name, limit: 1 << 30), as: UTF8.self)
     return text.split(whereSeparator: \.isNewline).map(String.init).filter { !$0.hasPrefix(";") }
   }
 
   /// Through the program's standard input; it may close that early.
-  private func feed(
-    _ path: String, _ arguments: [String], _ environment: [String: String], _ observe: (RunProgress) -> Void
+  func feed(
+    _ reader: DumpReader, _ stream: String, _ path: String, _ arguments: [String], _ environment: [String: String],
+    _ meter: LoadMeter?
   ) throws -> [String] {
     let program = try PipedProgram(
       path, arguments, environment: environment, .input, cancellation: cancellation)
     do {
-      try read(observe, phase: "loading") { bytes in if try !program.write(bytes) { throw NoMoreWanted() } }
+      try reader.read(stream, cancellation: cancellation) { bytes in
+        if try !program.write(bytes) { throw NoMoreWanted() }
+        meter?.add(bytes.count, "loading")
+      }
     } catch is NoMoreWanted {
       // Its exit status says whether it had all it needs.
     }
@@ -105,22 +125,8 @@ public struct DumpLoading {
     return program.words
   }
 
-  private func read(
-    _ observe: (RunProgress) -> Void, phase: String, _ body: (UnsafeRawBufferPointer) throws -> Void
-  ) throws {
-    var done: Int64 = 0
-    var told: Int64 = 0
-    try reader.read(DumpStream.custom, cancellation: cancellation) { bytes in
-      try body(bytes)
-      done += Int64(bytes.count)
-      guard done - told >= 4 << 20 else { return }
-      told = done
-      observe(RunProgress(phase: phase, doneBytes: ByteCount(done), totalBytes: reader.header.totalBytes))
-    }
-  }
-
   /// pg_restore reads a file from several places at once, and cannot do that with a pipe.
-  private func spool(into directory: String, _ observe: (RunProgress) -> Void) throws -> String {
+  private func spool(into directory: String, _ meter: LoadMeter) throws -> String {
     var facts = statvfs()
     guard statvfs(directory, &facts) == 0 else { throw FileError.last("ask for the free space of", directory) }
     let free = ByteCount(Int64(clamping: UInt64(facts.f_bavail) * UInt64(facts.f_frsize)))
@@ -129,7 +135,10 @@ public struct DumpLoading {
     let path = directory + "/backupctl-\(reader.header.id)-\(getpid())"
     do {
       let file = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_EXCL)
-      try read(observe, phase: "reading") { try file.writeAll($0) }
+      try reader.read(DumpStream.custom, cancellation: cancellation) {
+        try file.writeAll($0)
+        meter.add($0.count, "reading")
+      }
     } catch {
       unlink(path)
       throw error

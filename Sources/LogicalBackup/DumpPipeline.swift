@@ -71,6 +71,9 @@ public struct DumpPipeline: Sendable {
     var lease: Lease
     var database: String
     var program: String
+    var shares: DumpShares
+    /// Why there are fewer streams than were asked for.
+    var notes: [String]
     /// pg_dumpall and its options; nil where no globals are wanted.
     var globals: (path: String, arguments: [String])?
   }
@@ -109,11 +112,11 @@ public struct DumpPipeline: Sendable {
       // A foreign cluster behind a known name would mix two histories.
       try repository.requireCurrent(lineage)
       let program = try ServerProgram.find("pg_dump", version: facts.majorVersion, in: options.programs)
-      let snapshot = try ExportedSnapshot(session, isSerializable: options.dump.serializableDeferrable)
+      let (snapshot, shares, notes) = try snapshot(session, program, connection, cancellation)
       return Prepared(
         connection: connection, session: session, snapshot: snapshot, facts: facts, lineage: lineage,
         lease: try Lease(.backup, repository, lineage, cancellation: cancellation), database: try snapshot.database(),
-        program: program, globals: try globals(connection, facts, snapshot))
+        program: program, shares: shares, notes: notes, globals: try globals(connection, facts, snapshot))
     } catch {
       session.close()
       throw error
@@ -140,14 +143,16 @@ public struct DumpPipeline: Sendable {
     }
     let writer = try DumpWriter(
       repository: repository, lineage: prepared.lineage,
-      options: .init(level: options.compressionLevel, workers: options.workers), parent: parent, caches: caches,
+      options: .init(
+        level: options.compressionLevel, workers: options.workers, cutters: prepared.shares.others.count + 1),
+      parent: parent, caches: caches,
       cancellation: cancellation)
     do {
       clock.begin("dumping")
       let dumping = try dump(prepared, into: writer, cancellation)
       try prepared.lease.check()
       clock.begin("committing")
-      let header = try header(prepared, warnings: notes.map(\.description) + dumping)
+      let header = try header(prepared, warnings: notes.map(\.description) + prepared.notes + dumping)
       let committed = try writer.commit(header, cancellation: cancellation)
       return Result(
         backup: committed.backup, failures: committed.failures, phases: clock.finish(),

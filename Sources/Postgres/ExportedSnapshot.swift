@@ -11,12 +11,27 @@ public final class ExportedSnapshot {
   public let taken: Timestamp
   private let connection: Connection
 
-  /// - Parameter isSerializable: Waits for a snapshot that no serializable transaction could contradict; not on a standby.
+  /// - Parameters:
+  ///   - isSerializable: Waits for a snapshot that no serializable transaction could contradict; not on a standby.
+  ///   - tables: Quoted names of tables that are locked against changes of their definition, and against TRUNCATE, before
+  ///     the snapshot is taken and until the connection ends.
+  ///   - lockTimeout: How long to wait for each of those locks; nil: for ever.
   /// - Throws: ``PostgresError``, `CancellationError`.
-  public init(_ connection: Connection, isSerializable: Bool) throws {
+  public init(
+    _ connection: Connection, isSerializable: Bool, locking tables: [String] = [], lockTimeout: Duration? = nil
+  ) throws {
     self.connection = connection
     let level = isSerializable ? "SERIALIZABLE READ ONLY DEFERRABLE" : "REPEATABLE READ READ ONLY"
     _ = try connection.query("BEGIN ISOLATION LEVEL \(level)", while: "take a snapshot of")
+    if !tables.isEmpty {
+      if let lockTimeout {
+        let milliseconds = max(1, Int64(lockTimeout / .milliseconds(1)))
+        _ = try connection.query("SET LOCAL lock_timeout = \(milliseconds)", while: "take a snapshot of")
+      }
+      // LOCK takes no snapshot: what another session did to a table until then is seen by the one that follows.
+      let names = tables.map { "ONLY \($0)" }.joined(separator: ", ")
+      _ = try connection.query("LOCK TABLE \(names) IN ACCESS SHARE MODE", while: "lock tables of")
+    }
     // The first statement takes the snapshot; the position is read behind it.
     let answer = try connection.query(
       """

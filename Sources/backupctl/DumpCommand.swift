@@ -13,8 +13,9 @@ struct DumpCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "dump", abstract: "Write a logical backup as a file for pg_restore.",
     discussion: """
-      The file is in pg_dump's custom format; with --globals it is SQL for psql. Reads the repository itself; the \
-      daemon need not run.
+      The file is in pg_dump's custom format; with --globals it is SQL for psql. A dump of several streams ("parallel" \
+      of its job) becomes a directory of such files, and the answer says how to load them. Reads the repository itself; \
+      the daemon need not run.
       """,
     example: "backupctl dump 20261102T020000Z-kqwzxmbt --output users.dump")
 
@@ -26,7 +27,7 @@ struct DumpCommand: ParsableCommand {
   var output: String
   @Flag(help: "The cluster's roles and tablespaces instead, where the whole database was dumped.")
   var globals = false
-  @Flag(help: "Replace a file that is there.")
+  @Flag(help: "Replace a file that is there, or a directory that such a dump was written to.")
   var force = false
   @OptionGroup var shared: SharedOptions
 
@@ -38,6 +39,8 @@ struct DumpCommand: ParsableCommand {
     let repository = try RepositoryOpening.open(shared.loadConfiguration().repository)
     let cancellation = Interruption.cancellation()
     let reader = try DumpReader(try BackupCatalog(repository).open(backup))
+    let archives = try DumpStream.archives(of: reader)
+    if !globals, archives.count > 1 { return try writeStreams(archives, reader, cancellation) }
     let stream = globals ? DumpStream.globals : DumpStream.custom
     guard try !reader.parts(of: stream).isEmpty else { throw GlobalsMissing(backup: backup) }
     let bytes =
@@ -47,6 +50,24 @@ struct DumpCommand: ParsableCommand {
     if output == "-" { return }
     shared.show(.fields(["backup": backup, "output": output, "bytes": ByteCount(bytes)])) {
       "wrote \(ByteCount(bytes)) to \"\(output)\""
+    }
+  }
+
+  private func writeStreams(_ streams: [String], _ reader: DumpReader, _ cancellation: Cancellation) throws {
+    if output == "-" { throw StreamsForOneOutput(backup: backup, count: streams.count) }
+    let directory = DumpDirectory(path: FilePath.absolute(output), isReplaced: force)
+    let bytes = try directory.write(streams) { stream, file, path in
+      try copy(reader, stream, to: file, path, cancellation)
+    }
+    let main = "\(output)/\(DumpDirectory.main)"
+    shared.show(.fields(["backup": backup, "output": output, "bytes": ByteCount(bytes)])) {
+      """
+      wrote \(ByteCount(bytes)) to \(streams.count) files in "\(output)"
+      load them into a database with
+        pg_restore --dbname=DATABASE --section=pre-data "\(main)"
+        for file in "\(output)"/*.dump; do pg_restore --dbname=DATABASE --section=data "$file"; done
+        pg_restore --dbname=DATABASE --section=post-data "\(main)"
+      """
     }
   }
 
@@ -93,6 +114,15 @@ struct DumpCommand: ParsableCommand {
     }
     return done
   }
+}
+
+/// Several files cannot go down one pipe.
+struct StreamsForOneOutput: OperatorError {
+  var backup: BackupID
+  var count: Int
+  var summary: String { "cannot write backup \"\(backup)\" to standard output" }
+  var detail: String? { "It has \(count) streams, since its job has \"parallel\"." }
+  var hint: String? { "Name a directory with \"--output\", or load it with \"backupctl restore-dump\"." }
 }
 
 /// The dump would replace a file.

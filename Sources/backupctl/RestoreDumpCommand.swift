@@ -13,8 +13,9 @@ struct RestoreDumpCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "restore-dump", abstract: "Load a logical backup into a database.",
     discussion: """
-      The database must exist. Without --jobs all of it is loaded in one transaction: whole, or not at all. Reads the \
-      repository itself; the daemon need not run.
+      The database must exist. Without --jobs all of it is loaded in one transaction: whole, or not at all. A dump of \
+      several streams ("parallel" of its job) is not: definitions, the rows of each stream, and indexes and constraints \
+      are each loaded whole or not at all. Reads the repository itself; the daemon need not run.
       """,
     example: "backupctl restore-dump 20261102T020000Z-kqwzxmbt --into oauth_copy --table users")
 
@@ -28,7 +29,7 @@ struct RestoreDumpCommand: ParsableCommand {
   var table: [String] = []
   @Flag(help: "Drop what the dump holds from the database first.")
   var clean = false
-  @Option(help: "Connections that load at the same time; the dump is put into a file for it.")
+  @Option(help: "Connections that load at the same time; a dump of one stream is put into a file for it.")
   var jobs = 1
   @Option(help: "With --jobs: where that file is put.", completion: .directory)
   var spool = "/tmp"

@@ -25,8 +25,8 @@ struct ShowCommand: ParsableCommand {
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
-    let repository = try RepositoryOpening.open(
-      shared.loadConfiguration().repository, only: store, asOf: past.moment())
+    let settings = try shared.loadConfiguration()
+    let repository = try RepositoryOpening.open(settings.repository, only: store, asOf: past.moment())
     let catalog = BackupCatalog(repository)
     let reader = try catalog.open(backup)
     let header = reader.header
@@ -40,17 +40,19 @@ struct ShowCommand: ParsableCommand {
     guard let dump = header.dump else {
       return shared.show(header.document(summary, contents: nil)) { Self.text(header, summary) }
     }
-    let contents = Self.contents(reader)
+    let contents = Self.contents(reader, programs: settings.cluster(header.cluster)?.programs)
     shared.show(header.document(summary, contents: contents)) {
       Self.text(header, dump, summary) + "\n" + (contents ?? []).map { "  " + $0 }.joined(separator: "\n")
     }
   }
 
   /// Nil where nobody here can tell, which is said.
-  private static func contents(_ reader: BackupReader) -> [String]? {
+  private static func contents(_ reader: BackupReader, programs: String?) -> [String]? {
     // pg_restore reads no further than the table of contents.
     signal(SIGPIPE, SIG_IGN)
-    do { return try DumpLoading(reader, cancellation: Interruption.cancellation()).contents() } catch {
+    do {
+      return try DumpLoading(reader, cancellation: Interruption.cancellation()).contents(programs: programs)
+    } catch {
       let report = ErrorReport(error)
       ErrorOutput.warn("what is in the dump cannot be listed: \(report.summary)", hint: report.hint)
       return nil

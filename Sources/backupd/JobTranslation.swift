@@ -86,7 +86,8 @@ enum JobTranslation {
       dump: DumpOptions(
         database: settings.database, tables: settings.tables, excludedTables: settings.excludedTables,
         schemas: settings.schemas, content: content, inserts: settings.inserts,
-        serializableDeferrable: settings.serializableDeferrable, lockTimeout: settings.lockTimeout),
+        serializableDeferrable: settings.serializableDeferrable, lockTimeout: settings.lockTimeout,
+        parallel: settings.parallel),
       workers: daemon.workers, compressionLevel: settings.compression, full: settings.full, programs: cluster.programs)
   }
 

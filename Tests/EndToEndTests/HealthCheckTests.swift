@@ -117,7 +117,7 @@ import Testing
       let check = "kind: check, cluster: main, checks: \(site.checksFile)"
       try site.writeConfiguration(
         site.standardConfiguration + """
-            logical: {\(common), database: app, keep: 7d}
+            logical: {\(common), database: app, keep: 7d, parallel: 2}
             critical: {\(common), database: app, tables: [tokens], data-only: true, keep: 24h}
             latin: {\(common), database: latin}
             health: {\(check), dumps: logical}

@@ -22,7 +22,8 @@ extension BackupSite {
     let settings = try Configuration.load(path: configuration)
     let cluster = try ClusterID(Self.cluster)
     let stores = ConfiguredRepository.stores(settings.repository, Credentials(environment: [:])).map {
-      RepositoryStore(id: $0.id, objects: LaterStore(store: $0.objects, later: later), durability: $0.durability)
+      RepositoryStore(
+        id: $0.id, objects: LaterStore(store: $0.objects, later: later, begin: .now()), durability: $0.durability)
     }
     let unlocking = try ConfiguredRepository.unlocking(settings.repository, Credentials(environment: [:]))
     let repository = try Repository.open(stores: stores, unlocking: unlocking)
@@ -37,13 +38,17 @@ extension BackupSite {
 private struct LaterStore: ObjectStore {
   let store: any ObjectStore
   let later: Duration
+  let begin: Timestamp
   var location: String { store.location }
   var locks: (any ObjectLocks)? { store.locks }
 
   func list(below prefix: String) throws -> Listing {
     var listing = try store.list(below: prefix)
     for index in listing.objects.indices where listing.objects[index].name.text.contains("/leases/") {
-      listing.objects[index].modified = listing.objects[index].modified.map { $0 + later }
+      // File systems' times lag behind the clock by some milliseconds.
+      listing.objects[index].modified = listing.objects[index].modified.map {
+        $0 + .seconds(1) > begin ? $0 + later : $0
+      }
     }
     return listing
   }

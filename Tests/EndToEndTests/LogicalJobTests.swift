@@ -170,6 +170,10 @@ extension PostgresServer {
           "SELECT count(*) FROM pg_locks WHERE relation = '\(table)'::regclass AND mode = 'AccessExclusiveLock' AND granted",
           database: database) == "1"
       }
+      // Its session outlives psql, and the lock with it.
+      defer {
+        _ = try? psql("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'BEGIN; LOCK TABLE%'")
+      }
       return try body()
     }
   }

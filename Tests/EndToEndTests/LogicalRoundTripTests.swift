@@ -1,4 +1,4 @@
-import FoundationEssentials
+import Foundation
 import TestSupport
 import Testing
 
@@ -22,18 +22,62 @@ import Testing
           site.standardConfiguration + """
               whole: {kind: logical, cluster: main, database: source}
               inserts: {kind: logical, cluster: main, database: source, inserts: true, serializable-deferrable: true}
+              streams: {kind: logical, cluster: main, database: source, parallel: 3}
 
             """)
         try site.withDaemon { _ in
-          for job in ["whole", "inserts"] {
+          for job in ["whole", "inserts", "streams"] {
             let backup = try #require(try site.json("run", job)["backup"].text)
             try server.psql("CREATE DATABASE \(job)_copy \(create)")
             try site.succeed("restore-dump", backup, "--into", "\(job)_copy")
             #expect(try Self.plainDump(server, "\(job)_copy") == (try Self.plainDump(server, "source")))
           }
+          try Self.expectStreams(site, server)
         }
       }
     }
+  }
+
+  /// Loaded over several connections, onto what is there, and by pg_restore from files.
+  private static func expectStreams(_ site: BackupSite, _ server: PostgresServer) throws {
+    let original = try plainDump(server, "source")
+    let backup = try #require(try site.json("backups", "--kind", "logical").array?.last?["id"].text)
+    try site.succeed(
+      "restore-dump", backup, "--into", "streams_copy", "--clean", "--jobs", "3", "--spool", site.directory)
+    #expect(try plainDump(server, "streams_copy") == original)
+    let directory = try site.fresh("streams")
+    try site.succeed("dump", backup, "--output", directory)
+    let files = try FileManager.default.contentsOfDirectory(atPath: directory).sorted()
+    #expect(files == ["data-1.dump", "data-2.dump", "main.dump"])
+    #expect(try site.backupctl("dump", backup, "--output", directory).status == .exited(1))
+    try site.succeed("dump", backup, "--output", directory + "/", "--force")
+    #expect(try site.backupctl("dump", backup, "--output", "-").standardError.contains("3 streams"))
+    let create = try server.psql(
+      """
+      SELECT format('CREATE DATABASE by_hand ENCODING %L LC_COLLATE ''C'' LC_CTYPE ''C'' TEMPLATE template0',
+        pg_encoding_to_char(encoding)) FROM pg_database WHERE datname = 'source'
+      """)
+    try server.psql(create)
+    let steps = [("pre-data", ["main.dump"]), ("data", files), ("post-data", ["main.dump"])]
+    for (section, files) in steps {
+      for file in files {
+        try Program.succeed(
+          server.installation.program("pg_restore"),
+          [
+            "--exit-on-error", "--section=\(section)", "--dbname", server.connection(database: "by_hand"),
+            directory + "/" + file,
+          ], as: .postgres)
+      }
+    }
+    #expect(try plainDump(server, "by_hand") == original)
+    let verified = try site.json("verify", backup, "--full")
+    #expect((verified.array?.first ?? verified)["sound"].bool == true)
+    let rows = try #require(try site.json("show", backup)["contents"].array).compactMap(\.text)
+      .filter { $0.contains(" TABLE DATA ") }
+    #expect(rows.count == Set(rows.map { $0.drop { $0 != ";" } }).count && rows.count == 5)
+    // Somebody else's file keeps it from being replaced.
+    try Data().write(to: URL(fileURLWithPath: directory + "/mine"))
+    #expect(try site.backupctl("dump", backup, "--output", directory, "--force").standardError.contains("no directory"))
   }
 
   /// Without what differs from run to run.

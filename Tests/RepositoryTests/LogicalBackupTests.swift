@@ -39,6 +39,75 @@ import Testing
     }
   }
 
+  @Test("is cut by several threads, and takes over what moved from one stream to another") func sideBySide() throws {
+    try RepositoryFixture.run { fixture in
+      let tables = (0..<7).map { Self.rows(3_000_000, seed: UInt64($0 + 1)) }
+      func streams(_ shares: [[Int]]) -> [String: [UInt8]] {
+        Dictionary(
+          uniqueKeysWithValues: shares.enumerated().map { number, share in
+            (number == 0 ? "custom" : "custom-\(number)", Array("head \(number)".utf8) + share.flatMap { tables[$0] })
+          })
+      }
+      var last: BackupWriter.Committed?
+      for shares in [[[0, 1, 2], [3, 4], [5, 6]], [[0, 6], [5, 1, 3], [2], [4]], [[6, 5, 4, 3, 2, 1, 0]]] {
+        let wanted = streams(shares)
+        let taken = try fixture.dump(wanted, .sideBySide)
+        for (name, bytes) in wanted { #expect(try fixture.stream(name, of: taken.backup.id) == bytes) }
+        if let last { #expect(taken.backup.parent == last.backup.id && taken.backup.newBytes.value < 300_000) }
+        #expect(taken.warnings.isEmpty)
+        #expect(try fixture.verify(taken.backup.id).isSound)
+        last = taken
+      }
+    }
+  }
+
+  @Test("is found again far from where it was, by samples of its pieces") func moved() throws {
+    let cutter = try PieceCutter(try DataKey.random())
+    let fingerprinter = try DataKey.random().makeFingerprinter()
+    let stream = Self.rows(40_000_000, seed: 5)
+    var samples = PieceSamples()
+    let pieces = try Self.pieces(of: stream, cutter, fingerprinter)
+    let blocks = stride(from: 0, to: pieces.count, by: 1000).map { Array(pieces[$0..<min($0 + 1000, pieces.count)]) }
+    for (number, block) in blocks.enumerated() { samples.add(block, in: UInt32(number)) }
+    var writer = ByteWriter()
+    samples.encode(into: &writer, order: blocks.indices.reversed())
+    let read = try writer.bytes.withUnsafeBytes { bytes in
+      var reader = ByteReader(bytes)
+      return try PieceSamples(decoding: &reader, count: UInt32(samples.count))
+    }
+    for (number, block) in blocks.enumerated() {
+      let position = blocks.count - 1 - number
+      #expect(read.block(of: block[0].fingerprint) == position)
+      let found = block.compactMap { read.block(of: $0.fingerprint) }
+      #expect(found.allSatisfy { $0 == position } && found.count < 60)
+    }
+  }
+
+  private static func pieces(
+    of stream: [UInt8], _ cutter: borrowing PieceCutter, _ fingerprinter: borrowing PageFingerprinter
+  ) throws -> [PieceCache.Piece] {
+    try stream.withUnsafeBytes { bytes in
+      var pieces: [PieceCache.Piece] = []
+      var start = 0
+      while start < bytes.count {
+        let length = cutter.end(of: UnsafeRawBufferPointer(rebasing: bytes[start...]))
+        let piece = UnsafeRawBufferPointer(rebasing: bytes[start..<(start + length)])
+        var end = length
+        var fingerprint = Fingerprint(low: 0, high: 0)
+        try withUnsafePointer(to: &end) { end in
+          try withUnsafeMutablePointer(to: &fingerprint) {
+            try fingerprinter.fingerprint(
+              pieces: UnsafeBufferPointer(start: end, count: 1), of: piece,
+              into: UnsafeMutableBufferPointer(start: $0, count: 1))
+          }
+        }
+        pieces.append(.init(fingerprint: fingerprint, frame: 0, offset: 0, length: UInt32(length), next: -1))
+        start += length
+      }
+      return pieces
+    }
+  }
+
   @Test("rewrites frames that are mostly dead, and no more than is new") func rewrites() throws {
     try RepositoryFixture.run { fixture in
       var stream = Self.rows(4_000_000, seed: 1)

@@ -35,18 +35,21 @@ extension RepositoryFixture {
     return header
   }
 
+  enum Order { case oneAfterAnother, sideBySide }
+
   /// Takes a logical backup of streams, read in pieces of odd lengths.
   @discardableResult
-  func dump(_ streams: [String: [UInt8]]) throws -> BackupWriter.Committed {
+  func dump(_ streams: [String: [UInt8]], _ order: Order = .oneAfterAnother) throws -> BackupWriter.Committed {
     let caches = try caches()
     let (parent, notes) = try caches.parent()
     let cancellation = Cancellation()
     let writer = try DumpWriter(
-      repository: repository, lineage: lineage, options: .init(workers: 2), parent: parent, caches: caches,
+      repository: repository, lineage: lineage,
+      options: .init(workers: 2, cutters: order == .sideBySide ? streams.count : 1), parent: parent, caches: caches,
       cancellation: cancellation)
-    let cutting: @Sendable () throws -> Void = {
+    @Sendable func cut(_ streams: [(key: String, value: [UInt8])]) throws {
       let cutter = try DumpWriter.Cutter(writer)
-      for (name, bytes) in streams.sorted(by: { $0.key < $1.key }) {
+      for (name, bytes) in streams {
         var position = 0
         try cutter.store(name) { buffer in
           let count = min(buffer.count, bytes.count - position, 77_777)
@@ -59,7 +62,10 @@ extension RepositoryFixture {
       }
       writer.finish()
     }
-    try runTogether(cancellation, label: "test", [cutting] + writer.bodies)
+    let sorted = streams.sorted { $0.key < $1.key }
+    let shares = order == .sideBySide ? sorted.map { [$0] } : [sorted]
+    let cutting = shares.map { share in { @Sendable in try cut(share) } }
+    try runTogether(cancellation, label: "test", cutting + writer.bodies)
     var committed = try writer.commit(try dumpHeader(), cancellation: cancellation)
     committed.warnings += notes
     return committed

@@ -14,8 +14,14 @@ extension DumpWriter {
       capacity: Cutter.bufferSize / PieceCutter.minimum + 1)
     private let fingerprints = UnsafeMutableBufferPointer<Fingerprint>.allocate(
       capacity: Cutter.bufferSize / PieceCutter.minimum + 1)
+    private let window: ParentWindow?
+    private let placements = FramePlacements()
+    private let partSize: UInt64
     private var part = Part()
     private var open: FilledFrame?
+    /// Of this cutter alone, all its streams together.
+    private var newBytes: UInt64 = 0
+    private var rewrittenBytes: UInt64 = 0
 
     /// What is known of the part of a stream that is being cut.
     private struct Part {
@@ -27,13 +33,16 @@ extension DumpWriter {
       var live: [UInt32] = []
       var known: [Key: UInt32] = [:]
       var newFrames = 0
+      var newPieces: UInt64 = 0
+      var newBytes: UInt64 = 0
+      var rewrittenBytes: UInt64 = 0
 
       struct Key: Hashable {
         var pack: PackID
         var number: UInt32
       }
 
-      mutating func frame(of found: ParentPieces.Found) -> UInt32 {
+      mutating func frame(of found: ParentWindow.Found) -> UInt32 {
         let key = Key(pack: found.pack, number: found.location.number)
         if let number = known[key] { return number }
         let number = add((found.pack, found.location))
@@ -50,6 +59,9 @@ extension DumpWriter {
 
     public init(_ writer: DumpWriter) throws {
       self.writer = writer
+      let share = writer.options.cutters
+      window = writer.parent.map { ParentWindow($0, memory: ParentWindow.memory / share) }
+      partSize = UInt64(DumpWriter.partSize / share)
       cutter = try PieceCutter(writer.repository.keys.current)
       fingerprinter = try writer.repository.keys.current.makeFingerprinter()
       ends.initialize(repeating: 0)
@@ -86,7 +98,7 @@ extension DumpWriter {
         let used = try cut(filled, isAtEnd: isAtEnd)
         buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: buffer[used..<filled]))
         filled -= used
-        if part.size >= UInt64(DumpWriter.partSize) { try endPart(name, &number) }
+        if part.size >= partSize { try endPart(name, &number) }
       }
       if part.size > 0 { try endPart(name, &number) }
     }
@@ -115,23 +127,25 @@ extension DumpWriter {
     }
 
     private func take(_ piece: UnsafeRawBufferPointer, _ fingerprint: Fingerprint) throws {
-      writer.pieces += 1
       let length = UInt32(piece.count)
-      let found = writer.parent?.find(fingerprint, length: length)
+      let found = window?.find(fingerprint, length: length)
       if let found, !isRewritten(found, length) {
         return note(fingerprint, frame: part.frame(of: found), offset: found.offset, length)
       }
       if found == nil {
-        writer.newPieces += 1
-        writer.newBytes += UInt64(length)
+        part.newPieces += 1
+        part.newBytes += UInt64(length)
+        newBytes += UInt64(length)
       } else {
-        writer.rewrittenBytes += UInt64(length)
+        part.rewrittenBytes += UInt64(length)
+        rewrittenBytes += UInt64(length)
       }
       if let open, open.count + piece.count > open.bytes.count { try handOver(open) }
       if open == nil {
         guard let frame = try writer.free.pop() else { throw CancellationError() }
         frame.count = 0
         frame.number = part.add(nil)
+        frame.placements = placements
         part.newFrames += 1
         open = frame
       }
@@ -143,8 +157,8 @@ extension DumpWriter {
     }
 
     /// Out of a frame that is mostly dead, while that costs no more than what is new: no dump bursts into a full one.
-    private func isRewritten(_ found: ParentPieces.Found, _ length: UInt32) -> Bool {
-      found.isSparse && writer.rewrittenBytes + UInt64(length) <= writer.newBytes
+    private func isRewritten(_ found: ParentWindow.Found, _ length: UInt32) -> Bool {
+      found.isSparse && rewrittenBytes + UInt64(length) <= newBytes
     }
 
     private func note(_ fingerprint: Fingerprint, frame: UInt32, offset: UInt32, _ length: UInt32) {
@@ -160,24 +174,36 @@ extension DumpWriter {
 
     private func endPart(_ stream: String, _ number: inout Int) throws {
       if let open { try handOver(open) }
-      for (frame, place) in try writer.waitForPlaces(part.newFrames) { part.frames[Int(frame)] = place }
-      let (map, frames) = try placed()
+      for (frame, place) in try placements.take(part.newFrames, writer.cancellation) {
+        part.frames[Int(frame)] = place
+      }
       let digits = String(number)
-      let path = stream + "/" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits
-      writer.table.append(
-        ManifestFile(
-          path: path, kind: .streamPart, mode: 0, modified: 0, size: part.size, checksum: part.checksum.value,
-          pageMap: try writer.metadata.append(map)))
-      writer.totalBytes += part.size
-      if writer.cacheFailure == nil, writer.cache != nil {
-        do { try writer.cache!.append(frames, part.pieces) } catch { writer.cacheFailure = ErrorReport(error) }
+      try writer.lock.withLock { _ in
+        try note(stream + "/" + String(repeating: "0", count: max(0, 8 - digits.count)) + digits)
       }
       number += 1
       part = Part()
     }
 
+    /// Adds the part to what all cutters have written; the writer's lock is held.
+    private func note(_ path: String) throws {
+      let (map, frames) = placed()
+      writer.table.append(
+        ManifestFile(
+          path: path, kind: .streamPart, mode: 0, modified: 0, size: part.size, checksum: part.checksum.value,
+          pageMap: try writer.metadata.append(map)))
+      writer.totalBytes += part.size
+      writer.pieces += UInt64(part.pieces.count)
+      writer.newPieces += part.newPieces
+      writer.newBytes += part.newBytes
+      writer.rewrittenBytes += part.rewrittenBytes
+      if writer.cacheFailure == nil, writer.cache != nil {
+        do { try writer.cache!.append(path, frames, part.pieces) } catch { writer.cacheFailure = ErrorReport(error) }
+      }
+    }
+
     /// The part's map, and its frames as the cache has them.
-    private func placed() throws -> (PieceMap, [PieceCache.Frame]) {
+    private func placed() -> (PieceMap, [PieceCache.Frame]) {
       var map = PieceMap()
       var frames: [PieceCache.Frame] = []
       var positions: [PackID: UInt32] = [:]

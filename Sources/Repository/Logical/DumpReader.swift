@@ -5,7 +5,7 @@ internal import Cryptography
 /// Reads the streams of a logical backup. Used by one thread.
 public final class DumpReader {
   /// Frames kept open: a stream comes back to those of earlier backups again and again, each for a few MiB.
-  static let openFrames = 192
+  public static let openFrames = 192
 
   private struct Key: Hashable {
     var pack: PackID
@@ -18,16 +18,26 @@ public final class DumpReader {
 
   private let reader: BackupReader
   private let packs: PackReader
+  private let openFrames: Int
   private var frames: [Key: OpenFrame] = [:]
   private var clock: UInt64 = 0
 
   public var header: ManifestHeader { reader.header }
 
+  /// - Parameter openFrames: 256 KiB of memory each.
   /// - Throws: ``RepositoryError/notLogical(_:)`` for a backup of another kind.
-  public init(_ reader: BackupReader) throws {
+  public init(_ reader: BackupReader, openFrames: Int = DumpReader.openFrames) throws {
     guard reader.header.kind == .logical else { throw RepositoryError.notLogical(reader.header.id) }
     self.reader = reader
     packs = try PackReader(PackHeaders(reader.repository, reader.lineage))
+    self.openFrames = openFrames
+  }
+
+  /// The names of all streams.
+  public func streams() throws -> Set<String> {
+    var names: Set<String> = []
+    try reader.forEachFile { if $0.kind == .streamPart { names.insert(String($0.path.prefix { $0 != "/" })) } }
+    return names
   }
 
   /// The parts of a stream in their order.
@@ -74,7 +84,7 @@ public final class DumpReader {
       frames.values[index].used = clock
       return try frames.values[index].bytes.withUnsafeBytes(body)
     }
-    if frames.count >= Self.openFrames, let oldest = frames.min(by: { $0.value.used < $1.value.used }) {
+    if frames.count >= openFrames, let oldest = frames.min(by: { $0.value.used < $1.value.used }) {
       frames[oldest.key] = nil
     }
     var bytes: [UInt8] = []

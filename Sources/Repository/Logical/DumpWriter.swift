@@ -6,20 +6,23 @@ import Synchronization
 
 /// Writes one logical backup: streams cut into pieces, new pieces into frames and packs, the manifest last.
 ///
-/// One thread cuts with a ``Cutter``; the threads of ``bodies`` compress, seal and carry. Until
+/// Each stream is cut by a thread with a ``Cutter`` of its own; the threads of ``bodies`` compress, seal and carry. Until
 /// ``commit(_:cancellation:)`` returns there is no backup.
 ///
-/// - Note: `@unchecked Sendable`: what the cutting thread fills is read by others only after ``finish()``; places of frames
-///   are touched while `places` is held.
+/// - Note: `@unchecked Sendable`: what the cutters fill together is touched while `lock` is held, and after the last
+///   ``finish()`` by one thread.
 public final class DumpWriter: @unchecked Sendable {
   public struct Options: Sendable {
     /// zstd's, 1 to 19.
     public var level: Int
     /// Threads that compress and seal.
     public var workers: Int
-    public init(level: Int = 1, workers: Int = 1) {
+    /// Threads that cut at the same time.
+    public var cutters: Int
+    public init(level: Int = 1, workers: Int = 1, cutters: Int = 1) {
       self.level = level
       self.workers = max(1, workers)
+      self.cutters = max(1, cutters)
     }
   }
 
@@ -29,10 +32,13 @@ public final class DumpWriter: @unchecked Sendable {
     var count = 0
     /// Its number among the frames of the part.
     var number: UInt32 = 0
+    /// Where its cutter waits to hear of it.
+    var placements: FramePlacements?
     deinit { bytes.deallocate() }
   }
 
-  /// Bytes of a stream in one entry of the manifest: what a run holds in memory, and what the next one looks through.
+  /// Bytes of all streams that are cut at the same time in one entry of the manifest each: what a run holds in memory, and
+  /// what the next one looks through.
   public static let partSize = 256 << 20
   /// Buffers of 32 MiB between sealing and the stores: one is filled while the other is carried.
   static let packBuffers = 2
@@ -47,11 +53,10 @@ public final class DumpWriter: @unchecked Sendable {
   let metadata: MetadataWriter
   let free: BoundedRing<FilledFrame>
   let filled: BoundedRing<FilledFrame>
-  /// Of the part that is being cut: where its new frames went.
-  let places = Mutex<[UInt32: (pack: PackID, location: FrameLocation)]>([:])
-  let placed = Signal()
   private let running: Mutex<Int>
-  private let cancellation: Cancellation
+  private let cutting: Mutex<Int>
+  let lock = Mutex(())
+  let cancellation: Cancellation
   private let handler: Int
   var table = FileTable()
   var usage = PieceUsage()
@@ -79,7 +84,9 @@ public final class DumpWriter: @unchecked Sendable {
     packs = PackWriter(repository: repository, lineage: lineage, sender: sender)
     metadata = try MetadataWriter(repository: repository, lineage: lineage, sender: sender)
     running = Mutex(options.workers)
-    let count = options.workers * 2 + 2
+    cutting = Mutex(options.cutters)
+    // Every cutter may hold one that is not full.
+    let count = options.workers * 2 + 1 + options.cutters
     let free = BoundedRing<FilledFrame>(capacity: count)
     let filled = BoundedRing<FilledFrame>(capacity: count)
     for _ in 0..<count { try free.push(FilledFrame()) }
@@ -96,13 +103,19 @@ public final class DumpWriter: @unchecked Sendable {
 
   deinit { cancellation.removeHandler(handler) }
 
-  /// The work of all threads but the one that cuts; each ends after ``finish()``.
+  /// The work of all threads but those that cut; each ends after the last ``finish()``.
   public var bodies: [@Sendable () throws -> Void] {
     Array(repeating: { @Sendable in try self.compress() }, count: options.workers) + sender.bodies
   }
 
-  /// No more streams come.
-  public func finish() { filled.close() }
+  /// No more streams come from one of the cutters; each calls it once.
+  public func finish() {
+    let isLast = cutting.withLock {
+      $0 -= 1
+      return $0 == 0
+    }
+    if isLast { filled.close() }
+  }
 
   private func compress() throws {
     let compressor = try ZstdCompressor(level: options.level)
@@ -115,8 +128,7 @@ public final class DumpWriter: @unchecked Sendable {
       let count = try compressor.compress(plain, into: room)
       let place = try packs.append(
         compressed: UnsafeRawBufferPointer(rebasing: room[..<count]), plainLength: plain.count, role: .stream)
-      places.withLock { $0[frame.number] = place }
-      placed.raise()
+      frame.placements?.note(frame.number, place)
       try free.push(frame)
     }
     // The last worker to leave seals what is open.
@@ -128,18 +140,6 @@ public final class DumpWriter: @unchecked Sendable {
     try packs.finish()
     try metadata.finish()
     sender.close()
-  }
-
-  /// Where the new frames of a part went, once all of them are sealed.
-  func waitForPlaces(_ count: Int) throws -> [UInt32: (pack: PackID, location: FrameLocation)] {
-    let all = try placed.wait(cancellation) {
-      places.withLock { places -> [UInt32: (pack: PackID, location: FrameLocation)]? in
-        guard places.count == count else { return nil }
-        defer { places = [:] }
-        return places
-      }
-    }
-    return all ?? [:]
   }
 
   /// Sealed bytes handed to the stores so far.

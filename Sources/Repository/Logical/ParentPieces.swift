@@ -2,24 +2,14 @@ public import BackupModel
 internal import Cryptography
 internal import DurableFiles
 import Foundation
+import Synchronization
 
-/// The pieces a run can take over, found along the order they have in its parent.
+/// The pieces a run can take over, and the parts of streams they lie in, in the order of the streams' names.
 ///
-/// Nearly every piece that did not change follows the one found last. Others are looked for in the parts around that one:
-/// ten parts of 256 MiB, so that memory is the same for a dump of any size. A piece that moved further is stored anew.
-///
-/// Used by one thread.
-public final class ParentPieces {
-  struct Found {
-    var pack: PackID
-    var location: FrameLocation
-    var offset: UInt32
-    /// Its frame is mostly dead.
-    var isSparse: Bool
-  }
-
+/// - Note: What cutters look through at the same time is in the ``ParentWindow`` of each.
+public final class ParentPieces: Sendable {
   /// A part of the parent: its pieces and chains of those whose fingerprints begin alike.
-  private struct Part {
+  struct Part {
     var frames: [PieceCache.Frame]
     var pieces: [PieceCache.Piece]
     var heads: [Int32]
@@ -47,24 +37,15 @@ public final class ParentPieces {
     }
   }
 
-  static let partsBefore = 3
-  static let partsBehind = 6
-  /// A frame of which less than a quarter is in use is not kept for that quarter's sake.
-  static let sparseShare = 4
-
   public let parent: BackupID
   let unheard: [StoreID: ErrorReport]
-  /// The first thing that could not be read: pieces were stored anew.
-  private(set) var failure: ErrorReport?
+  private let firstFailure = Mutex<ErrorReport?>(nil)
   let packs: [PieceCache.Pack]
   private let held: [Bool]
-  private let blocks: [PieceCache.Block]
+  let blocks: [PieceCache.Block]
+  let samples: PieceSamples
   private let file: Descriptor
   private let path: String
-  private var parts: [Int: Part] = [:]
-  /// The piece found last.
-  private var cursor: (part: Int, piece: Int) = (0, -1)
-  private var centre = -1
 
   /// - Throws: ``FingerprintCacheError``, `StorageError` where no store answers.
   init(opening path: String, _ repository: Repository, _ lineage: Lineage) throws {
@@ -78,7 +59,7 @@ public final class ParentPieces {
     }
     let description: PieceCache.Description
     do {
-      (description, packs, blocks) = try Self.readTail(file, path)
+      (description, packs, blocks, samples) = try Self.readTail(file, path)
     } catch let error as ByteReader.Malformed {
       throw FingerprintCacheError.damaged(path, reason: "It is malformed: \(error.what).")
     } catch let error as FileError {
@@ -95,18 +76,18 @@ public final class ParentPieces {
 
   private static func readTail(
     _ file: borrowing Descriptor, _ path: String
-  ) throws -> (PieceCache.Description, [PieceCache.Pack], [PieceCache.Block]) {
+  ) throws -> (PieceCache.Description, [PieceCache.Pack], [PieceCache.Block], PieceSamples) {
     let size = try file.size()
     func damaged(_ reason: String) -> FingerprintCacheError { .damaged(path, reason: reason) }
     guard size >= Int64(PieceCache.footerSize) else { throw damaged("It has only \(size) bytes.") }
     let footer = try read(file, at: UInt64(size) - UInt64(PieceCache.footerSize), PieceCache.footerSize)
-    let (offset, packCount, blockCount, checksum) = try footer.withUnsafeBytes { bytes in
+    let (offset, packCount, blockCount, checksum, sampleCount) = try footer.withUnsafeBytes { bytes in
       var reader = ByteReader(bytes)
       let fields = (
         try reader.integer("the footer", as: UInt64.self), try reader.integer("the footer", as: UInt32.self),
-        try reader.integer("the footer", as: UInt32.self), try reader.integer("the footer", as: UInt32.self)
+        try reader.integer("the footer", as: UInt32.self), try reader.integer("the footer", as: UInt32.self),
+        try reader.integer("the footer", as: UInt32.self)
       )
-      let _: UInt32 = try reader.integer("the footer")
       guard try reader.integer("the footer", as: UInt64.self) == PieceCache.magic else {
         throw damaged("It does not end as it should.")
       }
@@ -126,11 +107,12 @@ public final class ParentPieces {
           offset: try reader.integer("a block"), frames: try reader.integer("a block"),
           pieces: try reader.integer("a block"), checksum: try reader.integer("a block"))
       }
+      let samples = try PieceSamples(decoding: &reader, count: sampleCount)
       let text = Data(try reader.take(reader.remaining, "the description"))
       guard let description = try? JSONDecoder().decode(PieceCache.Description.self, from: text),
-        description.version == 1
+        description.version == PieceCache.Description.current
       else { throw damaged("It is of another version.") }
-      return (description, packs, blocks)
+      return (description, packs, blocks, samples)
     }
   }
 
@@ -143,51 +125,15 @@ public final class ParentPieces {
     return bytes
   }
 
-  /// Where a piece lies that every store has; nil where it is to be stored.
-  func find(_ fingerprint: Fingerprint, length: UInt32) -> Found? {
-    guard let place = locate(fingerprint, length) else { return nil }
-    cursor = place
-    let part = parts[place.part]!
-    let piece = part.pieces[place.piece]
-    let frame = part.frames[Int(piece.frame)]
-    guard held[Int(frame.pack)] else { return nil }
-    return Found(
-      pack: packs[Int(frame.pack)].id, location: frame.location, offset: piece.offset,
-      isSparse: Int(frame.live) * Self.sparseShare < Int(frame.location.plainLength))
-  }
+  /// Whether every store has the frame's pack.
+  func holds(_ frame: PieceCache.Frame) -> Bool { held[Int(frame.pack)] }
 
-  private func locate(_ fingerprint: Fingerprint, _ length: UInt32) -> (part: Int, piece: Int)? {
-    moveWindow()
-    if let next = follower(), case let piece = parts[next.part]!.pieces[next.piece],
-      piece.fingerprint == fingerprint, piece.length == length
-    {
-      return next
-    }
-    // Nearest first: what moved did not move far, as a rule.
-    for distance in 0...Self.partsBehind {
-      for number in Set([cursor.part + distance, cursor.part - distance]) {
-        if let index = parts[number]?.find(fingerprint, length) { return (number, index) }
-      }
-    }
-    return nil
-  }
+  /// The first thing that could not be read: pieces were stored anew.
+  var failure: ErrorReport? { firstFailure.withLock { $0 } }
 
-  /// The piece behind the one found last.
-  private func follower() -> (part: Int, piece: Int)? {
-    if let part = parts[cursor.part], cursor.piece + 1 < part.pieces.count { return (cursor.part, cursor.piece + 1) }
-    if let part = parts[cursor.part + 1], !part.pieces.isEmpty { return (cursor.part + 1, 0) }
-    return nil
-  }
-
-  private func moveWindow() {
-    guard centre != cursor.part else { return }
-    centre = cursor.part
-    let wanted = max(0, centre - Self.partsBefore)..<min(blocks.count, centre + Self.partsBehind + 1)
-    parts = parts.filter { wanted.contains($0.key) }
-    for number in wanted where parts[number] == nil { parts[number] = load(number) }
-  }
-
-  private func load(_ number: Int) -> Part {
+  /// One of the parts; an empty one where it cannot be read.
+  func load(_ number: Int) -> Part {
+    guard blocks.indices.contains(number) else { return .none }
     do {
       return try read(blocks[number])
     } catch {
@@ -195,7 +141,7 @@ public final class ParentPieces {
         (error as? ByteReader.Malformed).map {
           ErrorReport(FingerprintCacheError.damaged(path, reason: "It is malformed: \($0.what)."))
         } ?? ErrorReport(error)
-      failure = failure ?? report
+      firstFailure.withLock { $0 = $0 ?? report }
       return .none
     }
   }

@@ -6,8 +6,8 @@ import Foundation
 /// The pieces of the newest backup of one job, in their order, and where each lies: local state, derived, replaced as a
 /// whole when a backup commits.
 ///
-/// The file: a block for each part of a stream (its frames, then its pieces), then packs, blocks and a description in JSON,
-/// then a footer. Everything read is covered by a CRC-32C: a damaged block costs pieces stored anew, never a piece taken for
+/// The file: a block for each part of a stream (its frames, then its pieces), then packs, blocks in the order of the parts'
+/// paths, samples and a description in JSON, then a footer. Everything read is covered by a CRC-32C: a damaged block costs pieces stored anew, never a piece taken for
 /// another. It is nobody's but this program's, and may change with any version.
 enum PieceCache {
   static let magic: UInt64 = 0x3145_4345_4950_4B42  // "BKPIECE1"
@@ -54,6 +54,8 @@ enum PieceCache {
     var checksum: UInt32
     static let size = 20
     var byteCount: Int { Int(frames) * Frame.size + Int(pieces) * Piece.size }
+    /// Bytes it takes where it is looked through: with its chains.
+    var memory: Int { byteCount + Int(pieces) * 8 }
   }
 
   struct Pack {
@@ -63,7 +65,8 @@ enum PieceCache {
   }
 
   struct Description: Codable {
-    var version = 1
+    static let current = 2
+    var version = Self.current
     var repository: RepositoryID
     var cluster: ClusterID
     var systemIdentifier: SystemIdentifier
@@ -75,11 +78,13 @@ enum PieceCache {
 struct PieceCacheWriter: ~Copyable {
   private let file: Descriptor
   private var position: UInt64 = 0
-  private var blocks: [PieceCache.Block] = []
+  private var blocks: [(path: String, block: PieceCache.Block)] = []
+  private var samples = PieceSamples()
 
   init(path: String) throws { file = try Descriptor(opening: path, O_WRONLY | O_CREAT | O_TRUNC) }
 
-  mutating func append(_ frames: [PieceCache.Frame], _ pieces: [PieceCache.Piece]) throws {
+  /// - Parameter path: Of the part, by which the next run finds its neighbours.
+  mutating func append(_ path: String, _ frames: [PieceCache.Frame], _ pieces: [PieceCache.Piece]) throws {
     var writer = ByteWriter()
     for frame in frames { frame.encode(into: &writer) }
     let checksum = try pieces.withUnsafeBytes { pieces in
@@ -90,9 +95,11 @@ struct PieceCacheWriter: ~Copyable {
       try file.writeAll(pieces)
       return crc.value
     }
-    blocks.append(
-      .init(offset: position, frames: UInt32(frames.count), pieces: UInt32(pieces.count), checksum: checksum))
-    position += UInt64(blocks[blocks.count - 1].byteCount)
+    samples.add(pieces, in: UInt32(blocks.count))
+    let block = PieceCache.Block(
+      offset: position, frames: UInt32(frames.count), pieces: UInt32(pieces.count), checksum: checksum)
+    blocks.append((path, block))
+    position += UInt64(block.byteCount)
   }
 
   /// Makes the file durable. It is used once it has its name.
@@ -102,19 +109,21 @@ struct PieceCacheWriter: ~Copyable {
       tail.append(bigEndian: pack.id)
       tail.append(pack.size)
     }
-    for block in blocks {
+    let order = blocks.indices.sorted { blocks[$0].path.utf8.lexicographicallyPrecedes(blocks[$1].path.utf8) }
+    for block in order.map({ blocks[$0].block }) {
       tail.append(block.offset)
       tail.append(block.frames)
       tail.append(block.pieces)
       tail.append(block.checksum)
     }
+    samples.encode(into: &tail, order: order)
     tail.append(Array(try JSONEncoder().encode(description)))
     let checksum = tail.bytes.withUnsafeBytes { CRC32C.checksum($0) }
     tail.append(position)
     tail.append(UInt32(packs.count))
     tail.append(UInt32(blocks.count))
     tail.append(checksum)
-    tail.append(UInt32(0))
+    tail.append(UInt32(samples.count))
     tail.append(PieceCache.magic)
     try tail.bytes.withUnsafeBytes { try file.writeAll($0) }
     try file.sync()
