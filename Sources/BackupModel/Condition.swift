@@ -31,6 +31,14 @@ public struct Condition: Sendable, Hashable, Codable {
   }
 }
 
+extension Condition {
+  /// What is wrong, and with which job where the words do not say so: several jobs fail for one reason.
+  public var sentence: String {
+    guard let job, !report.summary.contains("\"\(job)\"") else { return report.summary }
+    return "job \"\(job)\": \(report.summary)"
+  }
+}
+
 /// What became of a condition.
 public enum ConditionChange: Sendable, Hashable {
   /// New, or of another severity than before.

@@ -134,7 +134,7 @@ struct StatusText {
 
   private func line(_ condition: Condition) -> String {
     let word = condition.severity.rawValue.uppercased().styled(condition.severity == .critical ? .bad : .warning)
-    return "\(word) \(condition.report.summary) (since \(time.listed(condition.since, now: now)))"
+    return "\(word) \(condition.sentence) (since \(time.listed(condition.since, now: now)))"
   }
 
   /// What is critical first; the rest is counted.
@@ -148,7 +148,7 @@ struct StatusText {
     var lines = sorted.prefix(Self.conditionsShown).map { condition in
       let word = condition.severity.rawValue.uppercased()
       let since = " (\(LocalTime.relative(condition.since, to: now)))"
-      let text = condition.report.summary.shortened(to: width - word.count - 1 - since.count)
+      let text = condition.sentence.shortened(to: width - word.count - 1 - since.count)
       return "\(word.styled(condition.severity == .critical ? .bad : .warning)) \(text)\(since)"
     }
     let more = sorted.count - lines.count

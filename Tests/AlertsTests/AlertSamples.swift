@@ -97,7 +97,7 @@ struct NotifierTrial: Sendable {
   }
 
   func wait(for channel: String, _ isReached: (ChannelBook) -> Bool) throws {
-    try Poll.until(.seconds(30), "a state of channel \(channel)") { isReached(try book(channel)) }
+    try Poll.until(.seconds(90), "a state of channel \(channel)") { isReached(try book(channel)) }
   }
 
   func book(_ channel: String) throws -> ChannelBook {

@@ -150,7 +150,9 @@ import Transfer
   }
 
   private func write(_ script: String, to path: String) throws {
-    try script.write(toFile: path, atomically: false, encoding: .utf8)
-    try FileManager.default.setAttributes([.posixPermissions: 0o755], ofItemAtPath: path)
+    // Moved into place by another program: a child that somebody starts meanwhile would hold our descriptor, and no file
+    // that is open for writing can be run.
+    try script.write(toFile: path + ".text", atomically: false, encoding: .utf8)
+    try Program.succeed("install", ["-m", "0755", path + ".text", path])
   }
 }

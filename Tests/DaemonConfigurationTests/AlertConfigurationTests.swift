@@ -57,7 +57,7 @@ import Testing
     #expect(channels[4].kind == .command(["/usr/local/bin/page", "--now"]))
     #expect(configuration.heartbeat?.address == .secret(.credential("ping")))
     #expect(configuration.heartbeat?.interval == .seconds(30))
-    #expect(configuration.difference(from: try Sample.parse(Sample.text())).count == 8)
+    #expect(configuration.difference(from: try Sample.parse(Sample.text())).count == 10)
     #expect(configuration.difference(from: configuration) == [])
   }
 

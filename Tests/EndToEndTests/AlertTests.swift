@@ -9,7 +9,7 @@ import Testing
     let mail: MailServer
     let web: WebReceiver
     private var commands: String { site.directory + "/commands" }
-    static let condition = "condition wal:main"
+    static let condition = "condition server:main"
 
     /// The standard configuration, secrets in files of their own, and four channels.
     func configure() throws {
@@ -25,6 +25,7 @@ import Testing
       try ProgramUser.postgres.own(commands)
       let text =
         site.standardConfiguration + """
+          monitoring: {interval: 1s}
           alerts:
             mail:
               smtp: \(mail.url)
@@ -48,11 +49,13 @@ import Testing
       try web.requests().filter { $0.path.hasPrefix("/services/") }.map(\.body).filter { $0.contains(Self.condition) }
     }
     func hook() throws -> [String] {
-      try web.requests().filter { $0.path == "/hook" }.map(\.body).filter { $0.contains("\"wal:main\"") }
+      try web.requests().filter { $0.path == "/hook" }.map(\.body).filter { $0.contains("\"server:main\"") }
     }
     func script() throws -> [String] {
       try FileManager.default.contentsOfDirectory(atPath: commands).filter { $0.hasSuffix(".json") }
-        .map { try String(contentsOfFile: "\(commands)/\($0)", encoding: .utf8) }.filter { $0.contains("\"wal:main\"") }
+        .map { try String(contentsOfFile: "\(commands)/\($0)", encoding: .utf8) }.filter {
+          $0.contains("\"server:main\"")
+        }
     }
     func counts() throws -> [Int] { try [mails().count, slack().count, hook().count, script().count] }
 
@@ -95,14 +98,14 @@ import Testing
         try channels.site.backup()
         try channels.site.waitUntilDurable(server)
         #expect(try channels.counts() == [0, 0, 0, 0])
-        try server.stop()
+        try server.stop(.immediate)
         let stopped = ContinuousClock.now
         try channels.wait(for: [1, 1, 1, 1])
         Programs.note("told \((ContinuousClock.now - stopped)) after the server's stop")
         try channels.waitUntilAcknowledged("mail", "slack", "hook", "script")
         try daemon.kill()
       }
-      #expect(try channels.mails()[0].hasPrefix("WARNING: "))
+      #expect(try channels.mails()[0].hasPrefix("CRITICAL: "))
       // Another daemon finds what holds, and what has been told of it.
       try channels.site.withDaemon { daemon in
         try server.start()
@@ -126,7 +129,7 @@ import Testing
       try channels.mail.answer("451 4.3.0 try later")
       try channels.site.withDaemon { daemon in
         try channels.site.backup()
-        try server.stop()
+        try server.stop(.immediate)
         try channels.wait(for: [0, 1, 1, 1])
         try channels.waitUntilAcknowledged("slack", "hook", "script")
         try daemon.kill()
@@ -159,7 +162,7 @@ import Testing
         try "wr0ng-s3cret\n".write(toFile: secret, atomically: false, encoding: .utf8)
         try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: secret)
         try ProgramUser.postgres.own(secret)
-        try server.stop()
+        try server.stop(.immediate)
         try channels.wait(for: [0, 1, 1, 1])
         try Poll.until(.seconds(30), "the trouble told", every: .milliseconds(300)) { try trouble("raised") == 1 }
         let condition = try site.json("status")["conditions"].array?.first { $0["id"].text == "alert-channel:mail" }
@@ -230,11 +233,12 @@ import Testing
             try Poll.until(.seconds(30), "\(count) heartbeats") { beats() >= count }
           }
           try site.writeConfiguration(
-            site.standardConfiguration + "heartbeat: {url: \"http://127.0.0.1:\(port)/alive\", every: 1s}\n")
+            site.standardConfiguration
+              + "monitoring: {interval: 1s}\nheartbeat: {url: \"http://127.0.0.1:\(port)/alive\", every: 1s}\n")
           try site.withDaemon { _ in
             try site.backup()
             try wait(for: 3)
-            try server.stop()
+            try server.stop(.immediate)
             #expect(try site.backupctl("run", "physical").status == .exited(1))
             let conditions = try site.json("status")["conditions"].array ?? []
             #expect(conditions.contains { $0["id"].text == "job:physical" && $0["severity"].text == "critical" })
@@ -246,7 +250,8 @@ import Testing
             try wait(for: beats() + 3)
             // An address that nobody answers at is itself told of.
             try site.writeConfiguration(
-              site.standardConfiguration + "heartbeat: {url: \"http://127.0.0.1:1/alive\", every: 1s}\n")
+              site.standardConfiguration
+                + "monitoring: {interval: 1s}\nheartbeat: {url: \"http://127.0.0.1:1/alive\", every: 1s}\n")
             try site.succeed("reload")
             try Poll.until(.seconds(30), "the condition \"heartbeat\"", every: .milliseconds(300)) {
               try site.json("status")["conditions"].array?.contains { $0["id"].text == "heartbeat" } == true
