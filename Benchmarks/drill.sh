@@ -12,17 +12,8 @@
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
 size=140 rounds=3 major=15
-usage=$(sed -n 's/^#   \(drill.sh .*\)/\1/p' "$0")
-while [ $# -gt 0 ]; do
-  [ $# -gt 1 ] || fail "\"$1\" needs a value" "$usage"
-  case $1 in
-  --size) size=$2 ;;
-  --rounds) rounds=$2 ;;
-  --postgres) major=$2 ;;
-  *) fail "unknown argument \"$1\"" "$usage" ;;
-  esac
-  shift 2
-done
+. "$repo_root/Benchmarks/options.sh"
+read_options "size rounds postgres=major" "$@"
 [ "$rounds" -ge 3 ] || fail "a median needs at least three rounds"
 . "$repo_root/Benchmarks/workspace.sh"
 

@@ -12,18 +12,8 @@
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
 widths=100,300,1000 mebibytes=64 dumps=12 major=15
-usage=$(sed -n 's/^#   \(logical-widths.sh .*\)/\1/p' "$0")
-while [ $# -gt 0 ]; do
-  [ $# -gt 1 ] || fail "\"$1\" needs a value" "$usage"
-  case $1 in
-  --widths) widths=$2 ;;
-  --mebibytes) mebibytes=$2 ;;
-  --dumps) dumps=$2 ;;
-  --postgres) major=$2 ;;
-  *) fail "unknown argument \"$1\"" "$usage" ;;
-  esac
-  shift 2
-done
+. "$repo_root/Benchmarks/options.sh"
+read_options "widths mebibytes dumps postgres=major" "$@"
 [ "$dumps" -ge 1 ] || fail "there is nothing to compare without a later dump"
 IFS=, read -r -a each <<<"$widths"
 for width in "${each[@]}"; do

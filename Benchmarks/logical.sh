@@ -12,18 +12,8 @@
 set -euo pipefail
 . "$(dirname "$0")/../scripts/environment.sh"
 mebibytes=1024 dumps=288 rounds=3 major=15
-usage=$(sed -n 's/^#   \(logical.sh .*\)/\1/p' "$0")
-while [ $# -gt 0 ]; do
-  [ $# -gt 1 ] || fail "\"$1\" needs a value" "$usage"
-  case $1 in
-  --mebibytes) mebibytes=$2 ;;
-  --dumps) dumps=$2 ;;
-  --rounds) rounds=$2 ;;
-  --postgres) major=$2 ;;
-  *) fail "unknown argument \"$1\"" "$usage" ;;
-  esac
-  shift 2
-done
+. "$repo_root/Benchmarks/options.sh"
+read_options "mebibytes dumps rounds postgres=major" "$@"
 [ "$rounds" -ge 3 ] || fail "a median needs at least three rounds"
 . "$repo_root/Benchmarks/workspace.sh"
 pg_create shared_buffers=256MB max_wal_size=8GB checkpoint_timeout=1h
