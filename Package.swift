@@ -105,8 +105,8 @@ let package = Package(
     module(
       "Alerts",
       [
-        "BackupModel", "BlockingWork", "CLinux", "Cryptography", "DurableFiles", "JobState", "Scheduling", "Transfer",
-        logging,
+        "BackupModel", "BlockingWork", "Cryptography", "DurableFiles", "JobState", "Scheduling", "ServerPrograms",
+        "Transfer", logging,
       ]),
 
     module(

@@ -20,18 +20,15 @@ public struct DrillJob: JobBody, Hashable {
 
   public func attempt(_ context: RunContext) async throws -> RunResult {
     let run = context.run
-    let earlier = try context.lastChecks()
-    let before = run.record.warnings
+    let findings = try CheckFindings(context)
     let drill = Drill(
       repository: context.repository, options: options, observe: { run.progress($0) },
       found: { report in
         run.change {
-          $0.backup = report.backup
-          $0.totalBytes = report.totalBytes
-          $0.phases = report.phases
-          $0.checks = report.checks.map { $0.compared(with: earlier) }
+          findings.note(
+            report.backup, report.totalBytes, phases: report.phases, checks: report.checks, warnings: report.warnings,
+            in: &$0)
           $0.drill = report.record
-          $0.warnings = before + report.warnings + CheckResult.warnings($0.checks ?? [])
         }
       })
     // Also one whose checks fail has measured how long a restore takes.
@@ -64,14 +61,6 @@ extension MeasuredRecovery {
     self.init(
       restoreSeconds: seconds("fetch"), replaySeconds: seconds("replay"), startSeconds: seconds("start"),
       bytes: bytes, walBytes: drill.walBytes ?? ByteCount(0), at: record.started)
-  }
-}
-
-extension RunContext {
-  /// What the newest run of the job found that looked at anything.
-  func lastChecks() throws -> [CheckResult] {
-    let runs = try state.runs(of: run.job.id, limit: 20).runs
-    return runs.first { $0.checks?.isEmpty == false }?.checks ?? []
   }
 }
 

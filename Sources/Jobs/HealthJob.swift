@@ -16,17 +16,14 @@ public struct HealthJob: JobBody, Hashable {
 
   public func attempt(_ context: RunContext) async throws -> RunResult {
     let run = context.run
-    let earlier = try context.lastChecks()
-    let before = run.record.warnings
+    let findings = try CheckFindings(context)
     let check = HealthCheck(
       repository: context.repository, options: options, observe: { run.progress($0) },
       found: { report in
         run.change {
-          $0.backup = report.backup
-          $0.totalBytes = report.totalBytes
-          $0.phases = report.phases
-          $0.checks = report.checks.map { $0.compared(with: earlier) }
-          $0.warnings = before + report.warnings + CheckResult.warnings($0.checks ?? [])
+          findings.note(
+            report.backup, report.totalBytes, phases: report.phases, checks: report.checks, warnings: report.warnings,
+            in: &$0)
         }
       })
     try await context.blocking { try check.run(cancellation: $0) }

@@ -29,7 +29,7 @@ struct ChildProcess {
     posix_spawn_file_actions_addopen(&actions, 1, log, O_WRONLY | O_APPEND, 0)
     posix_spawn_file_actions_adddup2(&actions, 1, 2)
     backupd_spawn_in_directory(&actions, directory)
-    pid = try ProgramStart.spawn(command, &actions, flags: POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | 0x80)
+    pid = try ProgramStart.spawn(command, &actions, flags: ProgramStart.signalFlags | 0x80)
   }
 
   /// How it ended, as `wait` tells; nil while it runs.

@@ -7,12 +7,15 @@ internal import DurableFiles
 
 /// Starts other programs.
 public enum ProgramStart {
+  /// A child begins with no signal blocked and none ignored, whatever this process does with them.
+  public static let signalFlags = Int32(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)
+
   /// - Parameters:
   ///   - command: The program's path, then its arguments.
   ///   - environment: Put over that of this process; for the child alone.
   public static func spawn(
     _ command: [String], _ actions: inout posix_spawn_file_actions_t, environment: [String: String] = [:],
-    flags: Int32 = POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF
+    flags: Int32 = signalFlags
   ) throws -> pid_t {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)

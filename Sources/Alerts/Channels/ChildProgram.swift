@@ -1,6 +1,7 @@
 internal import BackupModel
 internal import BlockingWork
-internal import CLinux
+internal import DurableFiles
+internal import ServerPrograms
 
 #if canImport(Glibc)
   import Glibc
@@ -41,26 +42,13 @@ struct ChildProgram {
     for (target, descriptor) in [input, output, output].enumerated() {
       posix_spawn_file_actions_adddup2(&actions, descriptor, Int32(target))
     }
-    var attributes = posix_spawnattr_t()
-    posix_spawnattr_init(&attributes)
-    defer { posix_spawnattr_destroy(&attributes) }
-    var none = sigset_t()
-    sigemptyset(&none)
-    var all = sigset_t()
-    sigfillset(&all)
-    posix_spawnattr_setsigmask(&attributes, &none)
-    posix_spawnattr_setsigdefault(&attributes, &all)
-    // A group of its own, so that what it starts ends with it.
-    posix_spawnattr_setflags(
-      &attributes, Int16(POSIX_SPAWN_SETPGROUP | POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF))
-    var words: [UnsafeMutablePointer<CChar>?] = ([path] + arguments).map { strdup($0) } + [nil]
-    defer { for word in words { free(word) } }
-    var pid: pid_t = 0
-    let result = posix_spawn(&pid, path, &actions, &attributes, &words, backupd_environment())
-    guard result == 0 else {
-      throw AlertError.commandMissing(path, reason: String(cString: strerror(result)) + ".")
+    do {
+      // A group of its own, so that what it starts ends with it.
+      return try ProgramStart.spawn(
+        [path] + arguments, &actions, flags: ProgramStart.signalFlags | Int32(POSIX_SPAWN_SETPGROUP))
+    } catch let error as FileError {
+      throw AlertError.commandMissing(path, reason: String(cString: strerror(error.code)) + ".")
     }
-    return pid
   }
 
   /// - Returns: As `wait` tells it.
