@@ -146,8 +146,22 @@ public struct ScratchDirectory: ~Copyable {
   }
 
   /// Everything but the marker: where this ends in the middle, the next who comes goes on.
+  ///
+  /// A process that is just ending may make or remove a file below while it is emptied: then it is begun anew.
   private static func empty(_ path: String) throws {
-    try ScratchProcesses(dataDirectory: path + "/data")?.end()
+    let deadline = ContinuousClock.now + .seconds(10)
+    while true {
+      try ScratchProcesses(dataDirectory: path + "/data")?.end()
+      do {
+        return try removeContents(of: path)
+      } catch {
+        guard ContinuousClock.now < deadline else { throw error }
+        usleep(50_000)
+      }
+    }
+  }
+
+  private static func removeContents(of path: String) throws {
     for name in try DurableFile.names(in: path) where name != markerName {
       // Links, such as those to tablespaces, go themselves; what they lead to lies in this directory as well.
       try FileManager.default.removeItem(atPath: path + "/" + name)
