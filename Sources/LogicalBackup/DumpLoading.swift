@@ -1,7 +1,7 @@
 public import BackupModel
 public import BlockingWork
 internal import DurableFiles
-internal import Postgres
+public import Postgres
 public import Repository
 internal import ServerPrograms
 
@@ -63,6 +63,7 @@ public struct DumpLoading {
   public func load(_ options: Options, observe: @escaping @Sendable (RunProgress) -> Void) throws -> [String] {
     let connection = try ProgramConnection(
       options.connection, database: options.database, applicationName: "backupctl restore-dump")
+    try requireDatabase(connection)
     let program = try ServerProgram.find("pg_restore", version: version, in: options.programs)
     var arguments = ["--no-password", "--dbname=\(connection.words)", "--exit-on-error"]
     arguments += options.tables.map { "--table=\($0)" }
@@ -80,6 +81,17 @@ public struct DumpLoading {
     defer { unlink(path) }
     observe(RunProgress(phase: "loading"))
     return try runAlone(program, arguments + ["--jobs=\(options.jobs)", path], connection.environment)
+  }
+
+  /// pg_restore would find the same, without saying what to do.
+  private func requireDatabase(_ connection: ProgramConnection) throws {
+    do {
+      try Connection(
+        connection.complete.revealText(), applicationName: "backupctl restore-dump", cancellation: cancellation
+      ).close()
+    } catch PostgresError.databaseMissing(let server) {
+      throw DumpLoadingError.databaseMissing(server)
+    }
   }
 
   func runAlone(_ path: String, _ arguments: [String], _ environment: [String: String]) throws -> [String] {
@@ -149,17 +161,26 @@ public struct DumpLoading {
 
 public enum DumpLoadingError: OperatorError {
   case spaceLacking(String, needed: ByteCount, free: ByteCount)
+  case databaseMissing(ServerAddress)
 
   public var summary: String {
     switch self {
     case .spaceLacking(let path, _, _): "cannot put the dump into \"\(path)\": too little space"
+    case .databaseMissing(let server): "cannot load the dump into database \"\(server.database)\""
     }
   }
   public var detail: String? {
     switch self {
     case .spaceLacking(_, let needed, let free):
       "\(needed) are needed there while several connections load it; \(free) are free."
+    case .databaseMissing(let server): "There is no such database on server \"\(server)\"."
     }
   }
-  public var hint: String? { "Name another directory with \"--spool DIRECTORY\", or load without \"--jobs\"." }
+  public var hint: String? {
+    switch self {
+    case .spaceLacking: "Name another directory with \"--spool DIRECTORY\", or load without \"--jobs\"."
+    case .databaseMissing(let server):
+      "Make it first, from a template without objects of its own: createdb --template=template0 \(server.database)"
+    }
+  }
 }

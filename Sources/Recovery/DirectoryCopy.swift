@@ -25,6 +25,7 @@ final class DirectoryCopy: Sendable {
   private let packs: PackHeaders
   /// Nil where nothing is cold.
   private let thaw: ThawWait?
+  private let pages: RestoredPages?
   private let rooms = StretchRooms()
   private let doneBytes = Atomic<Int64>(0)
   /// Entries kept for later: the control file.
@@ -32,9 +33,11 @@ final class DirectoryCopy: Sendable {
 
   init(
     repository: Repository, plan: RestorePlan, layout: DirectoryLayout, ownership: Ownership, workers: Int,
-    share: HostShare, totalBytes: Int64, thaw: ThawWait? = nil, observe: @escaping @Sendable (RunProgress) -> Void
+    share: HostShare, totalBytes: Int64, thaw: ThawWait?, pages: RestoredPages?,
+    observe: @escaping @Sendable (RunProgress) -> Void
   ) {
     self.thaw = thaw
+    self.pages = pages
     self.repository = repository
     self.plan = plan
     packs = PackHeaders(repository, plan.lineage)
@@ -70,7 +73,7 @@ final class DirectoryCopy: Sendable {
   }
 
   private func work(_ cancellation: Cancellation, _ tasks: BoundedRing<PackTask>) throws {
-    let writer = try FileWriter(packs, plan.backup, rooms)
+    let writer = try FileWriter(packs, plan.backup, rooms, pages)
     while let task = try tasks.pop() {
       try writer.run(task) { count in
         try cancellation.check()
@@ -212,7 +215,7 @@ final class DirectoryCopy: Sendable {
     let map = try reader.pageMap(of: entry)
     try thaw?.wait(for: map.packs, cancellation)
     _ = batch.add(file, map, from: 0)
-    let writer = try FileWriter(packs, plan.backup, rooms)
+    let writer = try FileWriter(packs, plan.backup, rooms, pages)
     try batch.drain { task in
       try writer.run(task) { doneBytes.add(Int64($0), ordering: .relaxed) }
     }

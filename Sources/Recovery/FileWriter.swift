@@ -1,5 +1,6 @@
 internal import BackupModel
 internal import CLinux
+internal import Checksums
 internal import DurableFiles
 internal import Repository
 
@@ -56,9 +57,13 @@ final class FileWriter {
   private let packs: PackHeaders
   private let rooms: StretchRooms
   private let backup: BackupID
+  private let pages: RestoredPages?
+  /// The file looked at last, and its first block where its pages have checksums.
+  private var looked: (file: FileAssembly, firstBlock: UInt32?)?
   private var open: Open?
 
-  init(_ packs: PackHeaders, _ backup: BackupID, _ rooms: StretchRooms) throws {
+  init(_ packs: PackHeaders, _ backup: BackupID, _ rooms: StretchRooms, _ pages: RestoredPages?) throws {
+    self.pages = pages
     reader = try PackReader(packs)
     self.packs = packs
     self.rooms = rooms
@@ -78,6 +83,7 @@ final class FileWriter {
     let file = part.file
     // Here the bytes are in the processor's cache.
     let crc = FileChecksum.piece(bytes)
+    if let pages { look(at: bytes, part, pages) }
     if let stretch = part.stretch {
       if let room = stretch.add(bytes, firstPage: part.firstPage, count: part.count, in: rooms) {
         defer { rooms.giveBack(room) }
@@ -93,6 +99,12 @@ final class FileWriter {
     case .differs: throw RecoveryError.fileDiffers(file.entry.path, backup)
     }
     return bytes.count
+  }
+
+  private func look(at bytes: UnsafeRawBufferPointer, _ part: PackTask.Part, _ pages: RestoredPages) {
+    if looked?.file !== part.file { looked = (part.file, RelationFile.firstBlock(part.file.entry.path)) }
+    guard let firstBlock = looked?.firstBlock else { return }
+    pages.look(at: bytes, of: part.file, firstPage: part.firstPage, firstBlock: firstBlock)
   }
 
   private func write(_ bytes: UnsafeRawBufferPointer, to file: FileAssembly, at page: UInt32) throws {

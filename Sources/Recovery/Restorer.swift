@@ -17,10 +17,19 @@ public final class Restorer: Sendable {
   private let options: RestoreOptions
   private let plan: RestorePlan
   private let thaw: ThawPlan?
+  private let pages: RestoredPages?
 
   /// - Parameter thaw: What of the backup is cold; nil where nothing is.
-  public init(repository: Repository, options: RestoreOptions, plan: RestorePlan, thaw: ThawPlan? = nil) {
+  public convenience init(repository: Repository, options: RestoreOptions, plan: RestorePlan, thaw: ThawPlan? = nil) {
+    self.init(repository: repository, options: options, plan: plan, thaw: thaw, pages: nil)
+  }
+
+  /// - Parameter pages: Sees what is written of relations; nil where nobody looks.
+  init(
+    repository: Repository, options: RestoreOptions, plan: RestorePlan, thaw: ThawPlan? = nil, pages: RestoredPages?
+  ) {
     self.thaw = thaw
+    self.pages = pages
     self.repository = repository
     self.options = options
     self.plan = plan
@@ -78,7 +87,7 @@ public final class Restorer: Sendable {
     let copy = DirectoryCopy(
       repository: repository, plan: plan, layout: layout, ownership: ownership, workers: options.workers,
       share: options.share, totalBytes: extent.totalBytes, thaw: thaw.map { ThawWait($0, observe: observe) },
-      observe: observe)
+      pages: pages, observe: observe)
     let (lease, warning) = takeLease(cancellation)
     defer { lease?.release() }
     do {

@@ -139,6 +139,9 @@ import Testing
     // A table that is there already: nothing of the dump is loaded, and PostgreSQL's words say why.
     let refused = try site.backupctl("restore-dump", backup, "--into", "part")
     #expect(refused.status == .exited(1) && refused.standardError.contains("already exists"))
+    let missing = try site.backupctl("restore-dump", backup, "--into", "nowhere")
+    #expect(missing.status == .exited(1))
+    #expect(missing.standardError.contains("There is no such database") && missing.standardError.contains("createdb"))
     #expect(try server.psql("SELECT to_regclass('users') IS NULL", database: "part") == "t")
   }
 

@@ -54,6 +54,7 @@ public final class Drill: Sendable {
     }
     observe(RunProgress(phase: "clean up"))
     try scratch.remove()
+    walk.server?.reap()
   }
 }
 
@@ -66,6 +67,8 @@ private final class DrillWalk {
   private var report = DrillReport() { didSet { found(report) } }
   private(set) var server: ScratchServer?
   private var clock = PhaseClock()
+  /// Nil where the cluster has no page checksums.
+  private var pages: RestoredPages?
   /// Whether anything was there to be looked at.
   private var hasSeen = false
 
@@ -112,9 +115,11 @@ private final class DrillWalk {
 
   /// - Returns: What the server is told for its recovery.
   private func restore(_ plan: DrillPlanner.Plan, _ cancellation: Cancellation) throws -> [RestoreReport.Setting] {
+    if plan.restore.header.dataChecksums { pages = RestoredPages() }
     clock = PhaseClock()
-    let restored = try Restorer(repository: plan.repository, options: plan.options, plan: plan.restore)
-      .run(cancellation: cancellation, observe: observe)
+    let restored = try Restorer(
+      repository: plan.repository, options: plan.options, plan: plan.restore, pages: pages
+    ).run(cancellation: cancellation, observe: observe)
     report.totalBytes = restored.totalBytes
     report.warnings += restored.warnings
     end("fetch")
@@ -168,20 +173,13 @@ private final class DrillWalk {
       report.checks.append(result)
       hasSeen = hasSeen || ran
     }
-    let hasChecksums = try checks.hasPageChecksums()
-    // A page of a server that runs may be half written; all of one that has ended are whole.
-    try server.stop(cancellation)
-    report.checks.append(
-      hasChecksums
-        ? try sweep(scratch.dataDirectory, cancellation)
-        : CheckResult(name: "page checksums", value: "off", message: "The cluster was made without them."))
-  }
-
-  private func sweep(_ directory: String, _ cancellation: Cancellation) throws -> CheckResult {
-    let total = report.totalBytes
-    return try PageSweep(directory).run(workers: options.workers, cancellation) { [observe] pages in
-      observe(RunProgress(phase: "page checksums", doneBytes: ByteCount(Int64(pages) * 8192), totalBytes: total))
+    guard let pages else {
+      let message = "The cluster was made without them."
+      return report.checks.append(CheckResult(name: "page checksums", value: "off", message: message))
     }
+    // A page of a server that runs may be half written; all of one that has ended are whole.
+    if pages.hasSuspects { try server.stop(cancellation) }
+    report.checks.append(try pages.judge())
   }
 
   private func judge() throws {

@@ -33,12 +33,6 @@ struct DrillChecks {
     return replayed
   }
 
-  func hasPageChecksums() throws -> Bool {
-    let session = try connect()
-    defer { session.close() }
-    return try session.query("SHOW data_checksums").scalar == "on"
-  }
-
   private func connect() throws -> Connection {
     try Connection(login.connection, applicationName: "backupd drill", cancellation: cancellation)
   }
@@ -97,8 +91,11 @@ struct DrillChecks {
     let program = try ServerProgram.find("pg_amcheck", version: version, in: options.binDirectory)
     try DurableFile.create(log, with: [])
     let process = try ChildProcess(
-      program, ["--all", "--install-missing", "--maintenance-db", login.connection(to: "template1")], as: nil,
-      directory: directory, log: log)
+      program,
+      [
+        "--all", "--install-missing", "--jobs", "\(options.workers)", "--maintenance-db",
+        login.connection(to: "template1"),
+      ], as: nil, directory: directory, log: log)
     let status = try wait(for: process)
     let lines = try ServerLog(log, from: 0).lines
     guard status != 0 else { return (CheckResult(name: "pg_amcheck", value: "sound"), true) }
