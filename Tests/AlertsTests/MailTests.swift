@@ -132,7 +132,7 @@ import Transfer
     try TemporaryDirectory.run { directory in
       let program = directory + "/sendmail"
       let script = "#!/bin/sh\nprintf '%s\\n' \"$*\" > \(directory)/words\nsed 's/$/\\r/' > \(directory)/0001.eml\n"
-      try write(script, to: program)
+      try Program.install(script, at: program)
       let channel = MailChannel(
         sender: "backupd@example.com", recipients: ["admin@example.com", "dba@example.com"],
         transport: .sendmail(program))
@@ -141,18 +141,11 @@ import Transfer
       #expect(words == "-i -f backupd@example.com -- admin@example.com dba@example.com\n")
       let mail = try #require(try MailServer.mails(in: directory).first)
       #expect(mail.subject == "[backupd db1] CRITICAL: could not receive WAL" && mail.defects == [])
-      try write("#!/bin/sh\necho 'queue is full' >&2\nexit 75\n", to: program)
+      try Program.install("#!/bin/sh\necho 'queue is full' >&2\nexit 75\n", at: program)
       let error = #expect(throws: AlertError.self) {
         _ = try channel.deliver(Sample.message(), Sample.context, Cancellation())
       }
       #expect(error?.isTransient == true && error?.detail == "It ended with exit status 75: queue is full")
     }
-  }
-
-  private func write(_ script: String, to path: String) throws {
-    // Moved into place by another program: a child that somebody starts meanwhile would hold our descriptor, and no file
-    // that is open for writing can be run.
-    try script.write(toFile: path + ".text", atomically: false, encoding: .utf8)
-    try Program.succeed("install", ["-m", "0755", path + ".text", path])
   }
 }

@@ -113,8 +113,7 @@ final class RecoveryFixture: Sendable {
       cp "$file" "$9" || exit 126
 
       """
-    try script.write(toFile: path, atomically: false, encoding: .utf8)
-    chmod(path, 0o755)
+    try Program.install(script, at: path)
     return path
   }
 

@@ -56,6 +56,14 @@ public enum Program {
     return result.standardOutput
   }
 
+  /// Makes a script that can be run at once.
+  public static func install(_ script: String, at path: String) throws {
+    // Moved into place by another program: a child that somebody starts meanwhile would hold our descriptor, and no file
+    // that is open for writing can be run.
+    try script.write(toFile: path + ".text", atomically: false, encoding: .utf8)
+    try succeed("install", ["-m", "0755", path + ".text", path])
+  }
+
   /// Runs a program beside the closure; its process group is killed when the closure ends, if it has not exited by then.
   /// - Parameter wrapper: A command that takes on the program's as its last arguments, before the user is switched.
   public static func running<Result>(

@@ -73,7 +73,7 @@ struct ScratchServer {
       ("autovacuum", "off"), ("restart_after_crash", "off"),
       ("logging_collector", "off"), ("log_destination", "stderr"), ("log_line_prefix", ""), ("lc_messages", "C"),
       // Small; what recovery demands to be as high as on the original comes from the control file.
-      ("shared_buffers", "64MB"), ("huge_pages", "off"), ("shared_memory_type", "mmap"),
+      ("shared_buffers", "64MB"), ("work_mem", "32MB"), ("huge_pages", "off"), ("shared_memory_type", "mmap"),
       // Files in the data directory, which go with it.
       ("dynamic_shared_memory_type", "mmap"),
       ("max_connections", "\(max(control.maxConnections, 20))"),
