@@ -39,6 +39,8 @@ bench: setup release ## backups and restores against other tools; SIZE=100 ROUND
 	Benchmarks/bench.sh --size $(SIZE) --rounds $(ROUNDS) --history $(HISTORY)
 	Benchmarks/bench.sh --size $(SIZE) --rounds $(ROUNDS) --history $(HISTORY) --postgres 18 \
 	  --only full,second,restore --peers basebackup
+	Benchmarks/logical.sh --rounds $(ROUNDS)
+	Benchmarks/logical-widths.sh
 	Benchmarks/drill.sh --rounds $(ROUNDS)
 	Benchmarks/wal.sh --rounds $(ROUNDS)
 	Benchmarks/s3.sh --rounds $(ROUNDS)
