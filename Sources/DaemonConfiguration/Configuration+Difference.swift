@@ -113,7 +113,7 @@ extension StoreSettings {
   fileprivate var facts: Configuration.Facts {
     [
       ("durability", durability.rawValue), ("keep", keep?.text), ("bandwidth", bandwidth?.description),
-      ("lock", lock?.text),
+      ("timeout", path == nil ? DurationText.format(timeout) : nil), ("lock", lock?.text),
     ] + place.facts
   }
 }

@@ -134,6 +134,10 @@ enum StoreKeys {
   static let bandwidth = Key(
     "bandwidth", .rate("32KiB", "100GiB"), .optional,
     "The most that goes to a store beyond this host and comes from it per second: `20MiB/s`.")
+  static let timeout = Key(
+    "timeout", .duration("1s", "10m"), .standard("30s"),
+    "A transfer with a store beyond this host that moves less than 4 KiB a second for so long has failed, and is made again."
+  )
   static let lock = Key(
     "lock", .objectLock, .optional,
     "Of a bucket of S3 that can: what restores need is locked when it is put, and for longer when a new backup leans on it: `{mode: compliance, for: 30d}`. Nobody can delete it before, with whatever keys; `governance` leaves that to those with a right of its own."
@@ -142,7 +146,7 @@ enum StoreKeys {
     path: "repository.stores.<store>", sentence: "A place that holds a complete copy of the repository.",
     keys: [
       path.declaration, s3.declaration, gcs.declaration, sftp.declaration, durability.declaration, keep.declaration,
-      bandwidth.declaration, lock.declaration,
+      bandwidth.declaration, timeout.declaration, lock.declaration,
     ] + ["azure"].map { .refused($0) })
 }
 

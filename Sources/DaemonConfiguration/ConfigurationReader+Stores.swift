@@ -7,11 +7,17 @@ extension ConfigurationReader {
     let durability = reader.value(StoreKeys.durability)
     let keep = reader.value(StoreKeys.keep)
     let bandwidth = reader.value(StoreKeys.bandwidth)
+    let timeout = reader.value(StoreKeys.timeout)
     let lock = reader.value(StoreKeys.lock)
     let found = readPlace(reader)
-    guard let durability, let found else { return nil }
-    if bandwidth != nil, case .directory = found {
-      reader.place(of: StoreKeys.bandwidth).report("a directory of this host has no line to spare")
+    guard let durability, let timeout, let found else { return nil }
+    if case .directory = found {
+      if bandwidth != nil {
+        reader.place(of: StoreKeys.bandwidth).report("a directory of this host has no line to spare")
+      }
+      if reader.has(StoreKeys.timeout) {
+        reader.place(of: StoreKeys.timeout).report("a directory of this host has no line that could stall")
+      }
     }
     if reader.has(StoreKeys.lock) {
       guard case .s3 = found else {
@@ -20,7 +26,8 @@ extension ConfigurationReader {
       }
     }
     return Placed(
-      value: StoreSettings(id: id, place: found, durability: durability, keep: keep, bandwidth: bandwidth, lock: lock),
+      value: StoreSettings(
+        id: id, place: found, durability: durability, keep: keep, bandwidth: bandwidth, timeout: timeout, lock: lock),
       place: kindPlace(reader))
   }
 

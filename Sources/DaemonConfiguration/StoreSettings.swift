@@ -16,6 +16,8 @@ public struct StoreSettings: Sendable, Hashable {
   public var keep: RetentionPolicy?
   /// Bytes a second that go there and come from there; nil: as many as the line takes.
   public var bandwidth: ByteCount?
+  /// How long a transfer may stand still.
+  public var timeout: Duration
   /// How what is put is locked; only of a bucket of S3.
   public var lock: ObjectLockSettings?
 

@@ -73,6 +73,7 @@ public enum ConfiguredRepository {
   private static func options(_ store: StoreSettings, certificates: String?) -> HTTPClient.Options {
     var options = HTTPClient.Options()
     options.certificateFile = certificates
+    options.patience = store.timeout
     options.limit = store.bandwidth.map { BandwidthLimit(rate: Int($0.value)) }
     return options
   }

@@ -77,7 +77,7 @@ final class CurlPool: Sendable {
   func failure(_ code: CURLcode, _ text: String, _ host: String, _ exchange: Exchange) -> TransferError {
     if exchange.isTooLong { return .tooLong(host: host, limit: exchange.limit) }
     if code == CURLE_OPERATION_TIMEDOUT, exchange.status != 0 || text.contains("too slow") {
-      return .tooSlow(host: host, floor: options.floor)
+      return .tooSlow(host: host, floor: options.floor, patience: options.patience)
     }
     let lasting: [CURLcode] = [
       CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE,

@@ -16,7 +16,9 @@ public struct RetrySchedule: Sendable {
       }
     }
   }
-  /// From the first attempt to the beginning of the last one.
+  /// From the first attempt to the beginning of the last one; zero for a single attempt.
+  ///
+  /// Otherwise there are two at least: a first one that stalled may have taken all of this time by itself.
   public var total: Duration
   public var first: Duration
   public var longest: Duration
@@ -48,7 +50,8 @@ public struct RetrySchedule: Sendable {
       } catch {
         guard case .again(let wanted) = advice(error) else { throw error }
         let wait = max(min(wanted ?? .zero, longest * 3), bound * Double.random(in: 0...1))
-        guard ContinuousClock.now + wait < deadline else { throw error }
+        let isFirst = attempt == 0 && wait < total
+        guard isFirst || ContinuousClock.now + wait < deadline else { throw error }
         try cancellation.sleep(wait)
         bound = min(bound * 2, longest)
         attempt += 1

@@ -17,19 +17,20 @@ public enum TransferError: RemoteError {
   /// libcurl's own words, which name host and port and never a secret.
   case failed(host: String, reason: String, isTransient: Bool)
   /// Below the rate that a server must keep, for longer than it may.
-  case tooSlow(host: String, floor: Int)
+  case tooSlow(host: String, floor: Int, patience: Duration)
   /// More bytes than asked for.
   case tooLong(host: String, limit: Int)
 
   public var summary: String {
     switch self {
-    case .failed(let host, _, _), .tooSlow(let host, _), .tooLong(let host, _): "could not talk to \"\(host)\""
+    case .failed(let host, _, _), .tooSlow(let host, _, _), .tooLong(let host, _): "could not talk to \"\(host)\""
     }
   }
   public var detail: String? {
     switch self {
     case .failed(_, let reason, _): reason
-    case .tooSlow(_, let floor): "Less than \(floor) bytes a second came or went for half a minute."
+    case .tooSlow(_, let floor, let patience):
+      "Less than \(floor) bytes a second came or went for \(DurationText.format(patience))."
     case .tooLong(_, let limit): "It sent more than the \(limit) bytes that were asked for."
     }
   }

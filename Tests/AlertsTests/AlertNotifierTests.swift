@@ -165,7 +165,7 @@ import Transfer
     func deliver(_ message: AlertMessage, _ context: AlertContext, _ cancellation: Cancellation) throws -> AlertReceipt
     {
       let receipt = try inner.deliver(message, context, cancellation)
-      if calls.next() == 0 { throw TransferError.tooSlow(host: "mail", floor: 1) }
+      if calls.next() == 0 { throw TransferError.tooSlow(host: "mail", floor: 1, patience: .seconds(30)) }
       return receipt
     }
   }

@@ -16,6 +16,13 @@ import Testing
         #expect(runs.allSatisfy { $0["outcome"].text == "succeeded" }, "\(runs)")
         // What runs beside a backup asks as well.
         #expect(retries > 0 && retries <= counts.loud, "\(retries) of \(counts)")
+        // Uploads of the run's own packs: what stalls is given up, made again, and counted in its record.
+        try store.proxy.begin(.init(FaultProxy.Fault.stalls, rate: 1, seed: 7, match: "^PUT .*/packs/", limit: 2))
+        let stalled = try #require(try store.backUp(1).first)
+        #expect(stalled["outcome"].text == "succeeded", "\(stalled)")
+        #expect(try #require(stalled["requests"][0]["retries"].integer) >= 2, "\(stalled)")
+        let stalls = try store.proxy.counts
+        #expect(stalls.loud == 2 && stalls.outlasted == 0, "\(stalls)")
       }
       for command in [["prune", "--dry-run"], ["prune"], ["verify", "--full"], ["backups"]] {
         try store.site.succeed(command, deadline: .seconds(600))
@@ -43,7 +50,8 @@ import Testing
   @Test("behind SSH over connections that are lost are whole, and restore")
   func lostConnections() throws {
     try FaultyStore.run(.sftp) { store in
-      try store.proxy.begin(.init([.reset, .close, .delay], rate: 0.3, seed: 9))
+      try store.proxy.begin(
+        .init(FaultProxy.Fault.ofConnections + FaultProxy.Fault.connectionStalls, rate: 0.3, seed: 9))
       try store.site.withDaemon { _ in
         let runs = try store.backUp(2)
         #expect(runs.allSatisfy { $0["outcome"].text == "succeeded" }, "\(runs)")
@@ -60,13 +68,20 @@ struct FaultyStoreSoak {
   func campaign(kind: ObjectServer.Kind) throws {
     let seed = Soak.seed
     Programs.note("\(kind): seed \(seed)")
+    let stalls = kind == .sftp ? FaultProxy.Fault.connectionStalls : FaultProxy.Fault.stalls
     let faults: [FaultProxy.Fault] =
       kind == .sftp
-      ? [.reset, .close, .delay] : FaultProxy.Fault.loud + FaultProxy.Fault.slow + FaultProxy.Fault.lies
+      ? FaultProxy.Fault.ofConnections : FaultProxy.Fault.loud + FaultProxy.Fault.slow + FaultProxy.Fault.lies
     try FaultyStore.run(kind) { store in
-      for round in 0..<6 {
+      let begin = ContinuousClock.now
+      for round in 0..<6 where !Soak.isOver(since: begin) {
         try store.proxy.begin(.init(faults, rate: 0.15, seed: seed &+ UInt64(round)))
-        try store.site.withDaemon { _ in _ = try store.backUp(5) }
+        try store.site.withDaemon { _ in
+          _ = try store.backUp(5)
+          try store.proxy.begin(.init(stalls, rate: 0.1, seed: seed &+ UInt64(round), limit: 6))
+          _ = try store.backUp(2)
+          #expect(try store.proxy.counts.outlasted == 0)
+        }
         _ = try store.site.backupctl(["prune"], deadline: .seconds(600))
         Programs.note("\(kind), round \(round): \(try store.proxy.counts)")
         try store.expectGood()
@@ -95,15 +110,21 @@ private struct FaultyStore {
     }
   }
 
+  /// Of transfers that stand still; longer than any delay of the proxy's.
+  private static let timeout = "4s"
+
   private static func withSite(
     _ database: PostgresServer, _ server: ObjectServer, _ body: (BackupSite) throws -> Void
   ) throws {
-    guard server.kind == .gcs || server.kind == .sftp else { return try CloudSite.run(database, server, body) }
+    guard server.kind == .gcs || server.kind == .sftp else {
+      return try CloudSite.run(database, server, more: ", timeout: \(timeout)", body)
+    }
     try BackupSite.run(database, creating: false) { site in
       let store = try server.kind == .gcs ? CloudSite.google(server) : CloudSite.sftp(server, site)
       let local = "local: {path: \(site.store)}"
       try site.writeConfiguration(
-        site.standardConfiguration.replacingOccurrences(of: local, with: "cloud: \(store)"))
+        site.standardConfiguration.replacingOccurrences(
+          of: local, with: "cloud: \(store.dropLast()), timeout: \(timeout)}"))
       try site.succeed("repository", "create")
       try body(site)
     }

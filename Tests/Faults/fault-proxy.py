@@ -8,7 +8,9 @@ Everything on loopback. CONTROL_PORT speaks HTTP: POST a plan as JSON, GET what 
     {"seed": 7, "rate": 0.2, "faults": ["reset-after", "slow-down"], "match": "^PUT ", "limit": 100}
 
 Without a plan, and for requests that "match" does not find, it only passes on. A plan sets all counts to zero.
-In mode "tcp" a fault is a connection's: it ends after some bytes ("reset", "close") or is late ("delay").
+With "inTurn" each kind of request meets each of the faults once, whatever the rate. In mode "tcp" a fault is a
+connection's: it ends after some bytes ("reset", "close"), stays and carries nothing more ("stall") or little ("crawl"), or
+is late ("delay").
 """
 import http.client, http.server, json, random, re, socket, struct, sys, threading, time
 import urllib.parse
@@ -18,7 +20,9 @@ keeps_host = "--host-of-target" not in sys.argv
 
 # Faults that an HTTP client can tell from an answer: each must be answered by another attempt.
 LOUD = {"reset-before", "reset-request", "reset-after", "reset-response", "close-response", "error-200", "slow-down",
-        "error-500", "long-length", "short-length"}
+        "error-500", "long-length", "short-length", "hang", "hang-length", "crawl", "crawl-request"}
+# So long a stall lasts, in seconds, where the client does not end it.
+FOREVER = 150
 # "server" counts what the server itself did of that kind. Where a request or its answer leaves no room for a fault, another that is as loud takes its place.
 ERROR = b"<?xml version=\"1.0\"?><Error><Code>%s</Code><Message>Injected.</Message></Error>"
 
@@ -32,6 +36,7 @@ class Plan:
         self.random = random.Random(text.get("seed", 0))
         self.rate, self.faults = text.get("rate", 0), text.get("faults", [])
         self.match, self.limit = re.compile(text.get("match", "")), text.get("limit", 1 << 60)
+        self.in_turn, self.outlasted = text.get("inTurn", False), 0
         self.counts, self.requests, self.kinds = {}, 0, {}
 
     def choose(self, what):
@@ -39,7 +44,9 @@ class Plan:
         with self.lock:
             self.requests += 1
             kind = "LIST" if what.startswith("GET ") and is_list(what) else what.split(" ")[0]
-            self.kinds[kind] = self.kinds.get(kind, 0) + 1
+            number = self.kinds.get(kind, 0)
+            self.kinds[kind] = number + 1
+            if self.in_turn: return (self.faults[number] if number < len(self.faults) else None), self.random.random()
             if self.limit <= 0 or not self.faults or not self.match.search(what): return None, 0
             if self.random.random() >= self.rate: return None, 0
             self.limit -= 1
@@ -50,8 +57,12 @@ class Plan:
 
     def said(self):
         with self.lock:
-            return {"requests": self.requests, "kinds": self.kinds, "faults": self.counts,
+            return {"requests": self.requests, "kinds": self.kinds, "faults": self.counts, "outlasted": self.outlasted,
                     "loud": sum(n for kind, n in self.counts.items() if kind in LOUD or kind == "server")}
+
+
+    def outlast(self):
+        with self.lock: self.outlasted += 1
 
 
 plan = Plan({})
@@ -121,7 +132,9 @@ class Exchange:
         length = int(next((value for name, value in self.sent if name.lower() == "content-length"), 0))
         self.fault, self.number = plan.choose(f"{self.method} {self.path}")
         if self.fault == "reset-request" and length == 0: self.fault = "reset-before"
+        if self.fault == "crawl-request" and length < 2000: self.fault = "crawl"
         if self.fault == "reset-before": self.lose()
+        if self.fault == "crawl-request": self.crawl_to_server(length)
         self.body = self.file.read(length)
         if len(self.body) < length: return False
         if self.fault == "reset-request": self.half()
@@ -174,10 +187,28 @@ class Exchange:
     def half(self):
         plan.count(self.fault)
         server = socket.create_connection(target)
-        head = f"{self.method} {self.path} HTTP/1.1\r\n" + "".join(f"{n}: {v}\r\n" for n, v in self.headers())
-        server.sendall(head.encode() + b"\r\n" + self.body[:int(len(self.body) * self.number)])
+        server.sendall(self.raw_head() + self.body[:int(len(self.body) * self.number)])
         try: reset(server)
         finally: reset(self.client)
+
+    def crawl_to_server(self, length):
+        """Takes the body byte by byte, and never its last: what was given up must not arrive after all."""
+        plan.count(self.fault)
+        self.client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        end = time.monotonic() + FOREVER
+        with socket.create_connection(target) as server:
+            server.sendall(self.raw_head())
+            for _ in range(length - 1):
+                if time.monotonic() > end or (byte := self.file.read(1)) == b"": break
+                server.sendall(byte)
+                time.sleep(0.05)
+        if time.monotonic() > end: plan.outlast()
+        self.client.close()
+        raise Gone()
+
+    def raw_head(self):
+        lines = [f"{self.method} {self.path} HTTP/1.1"] + [f"{name}: {value}" for name, value in self.headers()]
+        return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     def refusal(self):
         """An answer that the server never gave."""
@@ -207,6 +238,8 @@ class Exchange:
         if fault in ("reset-response", "close-response", "long-length", "short-length"):
             is_short = not answer.body or not is_good or self.method == "HEAD"
             if is_short: fault = self.fault = "reset-after"
+        if fault == "hang-length" and (not answer.body or not is_good or self.method == "HEAD"): fault = "hang"
+        if fault in ("hang", "hang-length", "crawl"): self.stall(fault, answer)
         if fault == "reset-after": self.lose()
         if fault in ("reset-response", "close-response", "long-length"):
             plan.count(fault)
@@ -224,6 +257,29 @@ class Exchange:
         self.is_slow = fault == "drip" and answer.body
         if self.method == "GET" and is_good and is_list(self.path): self.age(answer)
         elif fault == "corrupt" and self.method == "GET" and is_good and answer.body: self.corrupt(answer)
+
+    def stall(self, fault, answer):
+        plan.count(fault)
+        if fault == "hang-length": self.client.sendall(answer.head(len(answer.body) + 1000) + answer.body)
+        if fault == "crawl": self.crawl(answer)
+        self.client.settimeout(FOREVER)
+        try: self.client.recv(1)
+        except TimeoutError: plan.outlast()
+        raise Gone()
+
+    def crawl(self, answer):
+        """A long body just below the rate that a server must keep, anything else far below."""
+        end = time.monotonic() + FOREVER
+        bare = self.method == "HEAD" or answer.status in (204, 304)
+        whole = answer.head(None if bare else len(answer.body)) + (b"" if bare else answer.body)
+        step, start = 1, 0
+        if len(answer.body) > 20_000: step, start = 500, len(whole) - len(answer.body)
+        if start: self.client.sendall(whole[:start])
+        # The last piece stays away: it would be a whole answer.
+        for position in range(start, len(whole) - step, step):
+            if time.monotonic() > end: break
+            self.client.sendall(whole[position:position + step])
+            time.sleep(0.25)
 
     def corrupt(self, answer):
         plan.count("corrupt")
@@ -265,7 +321,8 @@ class Pipe:
     def __init__(self, client):
         self.client = client
         self.fault, number = plan.choose("CONNECT ")
-        self.left = int(2000 + number ** 3 * 400_000) if self.fault in ("reset", "close") else None
+        self.is_stalled = self.is_done = False
+        self.left = None if self.fault in (None, "delay") else int(2000 + number ** 3 * 400_000)
         if self.fault == "delay":
             plan.count("delay")
             time.sleep(number)
@@ -277,17 +334,44 @@ class Pipe:
                    for pair in ((self.client, self.server), (self.server, self.client))]
         for thread in threads: thread.start()
         for thread in threads: thread.join()
+        self.is_done = True
         for end in (self.client, self.server): end.close()
 
     def pump(self, source, sink):
         try:
             while data := source.recv(16384):
+                if self.is_stalled:
+                    self.hold(data, sink)
+                    continue
                 if self.left is not None:
                     self.left -= len(data)
+                    if self.left < 0 and self.fault in ("stall", "crawl"):
+                        self.stall()
+                        self.hold(data, sink)
+                        continue
                     if self.left < 0: return self.cut(data, sink)
                 sink.sendall(data)
             sink.shutdown(socket.SHUT_WR)
         except OSError: self.end()
+
+    def stall(self):
+        self.is_stalled, self.left = True, None
+        plan.count(self.fault)
+        timer = threading.Timer(FOREVER, self.outlast)
+        timer.daemon = True
+        timer.start()
+
+    def outlast(self):
+        if self.is_done: return
+        plan.outlast()
+        self.end()
+
+    def hold(self, data, sink):
+        """Lets little or nothing through, until one of the two ends it."""
+        if self.fault == "stall": return
+        for start in range(0, len(data), 200):
+            sink.sendall(data[start:start + 200])
+            time.sleep(0.25)
 
     def cut(self, data, sink):
         plan.count(self.fault)

@@ -120,14 +120,16 @@ private final class Counter: Sendable {
 enum TestBucket {
   static func store(
     _ bucket: String, on server: ObjectServer, prefix: String = "", secret: String? = nil, pageSize: Int? = nil,
-    lock: S3Lock? = nil, packClass: String? = nil, retries: RetrySchedule = RetrySchedule(total: .seconds(10))
+    lock: S3Lock? = nil, packClass: String? = nil, options: TransferOptions = TransferOptions(),
+    retries: RetrySchedule = RetrySchedule(total: .seconds(10))
   ) -> S3Store {
     let region = server.facts["region"] ?? "us-east-1"
     var settings = S3Settings(bucket: bucket, region: region, endpoint: server.endpoint, prefix: prefix, lock: lock)
     settings.pageSize = pageSize
     settings.packClass = packClass
     return S3Store(
-      settings, credentials: AWSCredentials(.configured { keys(server, secret) }, environment: [:]), retries: retries)
+      settings, credentials: AWSCredentials(.configured { keys(server, secret) }, environment: [:]), options: options,
+      retries: retries)
   }
 
   static func keys(_ server: ObjectServer, _ secret: String? = nil) -> AWSKeys {

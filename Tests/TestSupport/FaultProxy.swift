@@ -16,19 +16,31 @@ public struct FaultProxy: Sendable {
     case longLength = "long-length"
     case shortLength = "short-length"
     case delay, drip, corrupt
+    /// Done by the server, and never answered.
+    case hang
+    /// The whole answer, under a length that promises more, and then nothing.
+    case hangLength = "hang-length"
+    /// Byte after byte, below any rate that a transfer must keep: the answer, or what is sent.
+    case crawl
+    case crawlRequest = "crawl-request"
     /// Asked twice of the server; the second answer, or the first one, is passed on.
     case `repeat`
     case repeatFirst = "repeat-first"
     case staleList = "stale-list"
     case newMissing = "new-missing"
     /// Of connections, in mode TCP.
-    case reset, close
+    case reset, close, stall
 
     /// Those that a client can tell from an answer: each costs one attempt, and loses nothing.
     public static let loud: [Fault] = [
       .resetBefore, .resetRequest, .resetAfter, .resetResponse, .closeResponse, .error200, .slowDown, .error500,
       .longLength, .shortLength,
     ]
+    /// Those that last until the client has had enough; each costs one attempt, and is found by its patience alone.
+    public static let stalls: [Fault] = [.hang, .hangLength, .crawl, .crawlRequest]
+    /// What a connection of SFTP's can suffer.
+    public static let ofConnections: [Fault] = [.reset, .close, .delay]
+    public static let connectionStalls: [Fault] = [.stall, .crawl]
     /// Those that only take time.
     public static let slow: [Fault] = [.delay, .drip]
     /// Those that look like answers, and are none.
@@ -44,9 +56,15 @@ public struct FaultProxy: Sendable {
     public var match: String
     /// So many faults at most.
     public var limit: Int
+    /// Whether each kind of request meets each fault once, one after another, whatever `rate` says.
+    public var inTurn: Bool
 
-    public init(_ faults: [Fault], rate: Double, seed: UInt64 = 0, match: String = "", limit: Int = 1 << 40) {
+    public init(
+      _ faults: [Fault], rate: Double, seed: UInt64 = 0, match: String = "", limit: Int = 1 << 40,
+      inTurn: Bool = false
+    ) {
       (self.faults, self.rate, self.seed, self.match, self.limit) = (faults, rate, seed, match, limit)
+      self.inTurn = inTurn
     }
     public static let none = Plan([], rate: 0)
   }
@@ -57,8 +75,10 @@ public struct FaultProxy: Sendable {
     /// By method; lists as `LIST`.
     public var kinds: [String: Int]
     public var faults: [String: Int]
-    /// Faults that ``Fault/loud`` holds, and those of that kind that were the server's own.
+    /// Faults that ``Fault/loud`` and ``Fault/stalls`` hold, and those of that kind that were the server's own.
     public var loud: Int
+    /// Stalls that the proxy ended, since the client would not.
+    public var outlasted: Int
   }
 
   /// The server, as it is found through the proxy.

@@ -5,6 +5,12 @@ public enum Soak {
   /// Whether the long tests run at full size.
   public static var isOn: Bool { ProcessInfo.processInfo.environment["BACKUPD_SOAK"] == "1" }
 
+  /// Whether the time that `SOAK_MINUTES` leaves a test is over; never, where it names none.
+  public static func isOver(since begin: ContinuousClock.Instant) -> Bool {
+    let minutes = ProcessInfo.processInfo.environment["BACKUPD_SOAK_MINUTES"].flatMap { Int64($0) }
+    return minutes.map { ContinuousClock.now - begin > .seconds($0 * 60) } ?? false
+  }
+
   /// Where random choices begin; told by each test that makes them, so that a failure can be repeated.
   public static var seed: UInt64 {
     ProcessInfo.processInfo.environment["BACKUPD_SOAK_SEED"].flatMap { UInt64($0) } ?? .random(in: 0...999_999)

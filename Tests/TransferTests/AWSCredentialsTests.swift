@@ -106,6 +106,22 @@ import Testing
     }
   }
 
+  @Test("happens once where the first attempt took all the time, and never where there is none")
+  func stalled() {
+    func attempts(_ schedule: RetrySchedule, failing: Int) -> Int {
+      var count = 0
+      try? schedule.run(Cancellation(), advice: { _ in .again(after: nil) }) { attempt in
+        count = attempt + 1
+        try Cancellation().sleep(.milliseconds(20))
+        if attempt < failing { throw Transient() }
+      }
+      return count
+    }
+    let short = RetrySchedule(total: .milliseconds(10), first: .milliseconds(1))
+    #expect(attempts(short, failing: 1) == 2 && attempts(short, failing: 9) == 2)
+    #expect(attempts(RetrySchedule(total: .zero), failing: 9) == 1)
+  }
+
   @Test("is spared those who ask a server that was away a moment ago")
   func health() throws {
     let schedule = RetrySchedule(total: .seconds(20))
