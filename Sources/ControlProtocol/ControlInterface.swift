@@ -294,6 +294,17 @@ public enum ControlInterface {
       error: ?ErrorReport
     )
 
+    # What a job of kind copy has put into its on-copy store.
+    type CopySummary (
+      store: string,
+      cluster: string,
+      job: string,
+      # The newest backup that was copied.
+      backup: ?string,
+      # When the copy was complete, or was last found to be.
+      copied: ?string
+    )
+
     # Everything the daemon says of itself.
     type DaemonStatus (
       version: string,
@@ -307,6 +318,8 @@ public enum ControlInterface {
       tiers: []TierStatus,
       # Of a repository with several.
       stores: []StoreSummary,
+      # Of each job of kind copy.
+      copies: []CopySummary,
       jobs: []JobSummary,
       # Live runs, oldest first.
       running: []RunRecord,

@@ -13,6 +13,8 @@ public struct DaemonStatus: Sendable, Hashable, Codable {
   public var tiers: [TierStatus]
   /// Of a repository with several stores.
   public var stores: [StoreSummary]
+  /// Of each job of kind `copy`.
+  public var copies: [CopySummary]
   public var jobs: [JobSummary]
   /// Runs that have not ended, oldest first.
   public var running: [RunRecord]
@@ -21,9 +23,8 @@ public struct DaemonStatus: Sendable, Hashable, Codable {
 
   public init(
     version: String, pid: Int32, startedAt: Timestamp, configurationPath: String, configurationLoadedAt: Timestamp,
-    clusters: [ClusterStatus], tiers: [TierStatus] = [], stores: [StoreSummary], jobs: [JobSummary],
-    running: [RunRecord],
-    conditions: [Condition]
+    clusters: [ClusterStatus], tiers: [TierStatus] = [], stores: [StoreSummary], copies: [CopySummary] = [],
+    jobs: [JobSummary], running: [RunRecord], conditions: [Condition]
   ) {
     self.version = version
     self.pid = pid
@@ -33,6 +34,7 @@ public struct DaemonStatus: Sendable, Hashable, Codable {
     self.clusters = clusters
     self.tiers = tiers
     self.stores = stores
+    self.copies = copies
     self.jobs = jobs
     self.running = running
     self.conditions = conditions
@@ -63,6 +65,25 @@ public struct StoreSummary: Sendable, Hashable, Codable {
     self.missingBytes = missingBytes
     self.lagSeconds = lagSeconds
     self.error = error
+  }
+}
+
+/// What a job of kind `copy` has put into its on-copy store.
+public struct CopySummary: Sendable, Hashable, Codable {
+  public var store: StoreID
+  public var cluster: ClusterID
+  public var job: JobID
+  /// The newest backup that was copied; nil before the first copy.
+  public var backup: BackupID?
+  /// When the copy was complete, or was last found to be.
+  public var copied: Timestamp?
+
+  public init(store: StoreID, cluster: ClusterID, job: JobID, backup: BackupID?, copied: Timestamp?) {
+    self.store = store
+    self.cluster = cluster
+    self.job = job
+    self.backup = backup
+    self.copied = copied
   }
 }
 

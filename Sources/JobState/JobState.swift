@@ -14,6 +14,8 @@ public struct JobState: Sendable, Hashable, Codable {
   public var lastOutcome: RunOutcome?
   /// When a run last ended successfully.
   public var lastSuccess: Timestamp?
+  /// The backup which that run made, copied or restored; nil where it did none of these.
+  public var lastBackup: BackupID?
   /// Runs that failed or were incomplete since the last success; cancelled, interrupted and skipped ones do not count.
   public var consecutiveFailures: Int
   /// Why the last run that did not succeed did not.
@@ -39,6 +41,7 @@ public struct JobState: Sendable, Hashable, Codable {
     switch outcome {
     case .succeeded:
       lastSuccess = record.finished
+      lastBackup = record.backup
       consecutiveFailures = 0
       lastError = nil
     case .failed, .incomplete:

@@ -116,8 +116,16 @@ struct StatusText {
       "\($0.id), \($0.kind.rawValue), \(time.listed($0.finished, now: now)), \($0.totalBytes)"
     }
     lines.append("  last backup  " + (backup ?? "none".styled(.warning)))
+    for copy in status.copies where copy.cluster == cluster.name {
+      lines.append("  copy in \(copy.store)  " + (text(copy) ?? "none".styled(.warning)))
+    }
     if let wal = cluster.wal { lines.append("  WAL          " + WALStatusText.line(wal)) }
     return lines
+  }
+
+  private func text(_ copy: CopySummary) -> String? {
+    guard let backup = copy.backup, let copied = copy.copied else { return nil }
+    return "\(backup), copied \(time.listed(copied, now: now))"
   }
 
   // MARK: What is wrong

@@ -85,7 +85,17 @@ struct DaemonControl: ControlHandler {
     return DaemonStatus(
       version: Backupd.version, pid: getpid(), startedAt: startedAt, configurationPath: current.path,
       configurationLoadedAt: configuration.loaded, clusters: clusters, tiers: objectives.tiers, stores: stores,
-      jobs: jobs, running: state.liveRuns(), conditions: conditions)
+      copies: copies(current), jobs: jobs, running: state.liveRuns(), conditions: conditions)
+  }
+
+  /// As the runs of their jobs have told: a store in a cold class is not asked for this.
+  private func copies(_ configuration: Configuration) -> [CopySummary] {
+    configuration.jobs.compactMap { job in
+      guard case .copy(let settings) = job.kind else { return nil }
+      let known = state.state(of: job.id)
+      return CopySummary(
+        store: settings.store, cluster: job.cluster, job: job.id, backup: known.lastBackup, copied: known.lastSuccess)
+    }
   }
 
   func jobs() async throws -> [JobSummary] { await runner.summaries() }

@@ -78,6 +78,11 @@ final class FakeDaemon: ControlHandler {
         name: StoreID(unchecked: "cloud"), durability: "eventual", location: "s3://backups", missingObjects: 3,
         missingBytes: ByteCount(1 << 20), lagSeconds: 4, error: nil)
     ],
+    copies: [
+      CopySummary(
+        store: StoreID(unchecked: "glacier"), cluster: ClusterID(unchecked: "oauth"), job: JobID(unchecked: "archive"),
+        backup: backup.id, copied: started)
+    ],
     jobs: [summary], running: [record(phase: "copy")],
     conditions: [
       Condition(

@@ -35,12 +35,19 @@ import Testing
         try backUp(1, database, site)
         #expect(try site.json("backups")[0]["stores"] == .array([.text("local")]), "it has no part in backups")
         #expect(try site.json("status")["stores"].array?.contains { $0["name"].text == "cloud" } == false)
+        let before = try site.json("status")["copies"][0]
+        #expect(before.keys == ["store", "cluster", "job", "backup", "copied"])
+        #expect(before["store"].text == "cloud" && before["backup"].isNull && before["copied"].isNull)
+        #expect(try status(site).contains("copy in cloud  none"))
         let run = try site.json("run", "archive")
         #expect(run["outcome"].text == "succeeded" && (run["storedBytes"].integer ?? 0) > 1 << 20, "\(run)")
         #expect(try site.json("run", "archive")["storedBytes"].integer == 0, "it is there already")
         let backup = try site.json("backups")[0]
         #expect(backup["stores"] == .array([.text("local"), .text("cloud")]))
         #expect(backup["missingStores"] == .array([]))
+        let copy = try site.json("status")["copies"][0]
+        #expect(copy["backup"] == backup["id"] && copy["copied"].text != nil, "\(copy)")
+        #expect(try status(site).contains("copy in cloud  \(backup["id"].text ?? "?"), copied "))
       }
       let presence = try site.json("verify", "--store", "cloud")
       #expect(presence[0]["sound"].bool == true && presence[0]["unread"] == .array([]))
@@ -52,6 +59,9 @@ import Testing
       try restore(server, site)
     }
   }
+
+  /// In words, whatever is wrong besides.
+  private func status(_ site: BackupSite) throws -> String { try site.backupctl("status").standardOutput }
 
   private func restore(_ server: ObjectServer, _ site: BackupSite) throws {
     let directory = try site.fresh("restored")

@@ -30,7 +30,7 @@ import Testing
     #expect(
       status.keys == [
         "version", "pid", "startedAt", "configurationPath", "configurationLoadedAt", "clusters", "tiers", "stores",
-        "jobs", "running", "conditions",
+        "copies", "jobs", "running", "conditions",
       ])
     let cluster = status["clusters"][0]
     #expect(cluster.keys == ["name", "systemIdentifier", "windows", "stores", "roads", "lastBackup", "wal"])

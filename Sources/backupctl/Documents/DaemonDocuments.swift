@@ -139,12 +139,18 @@ extension StoreSummary: JSONConvertible {
   }
 }
 
+extension CopySummary: JSONConvertible {
+  var json: JSONValue {
+    .fields(["store": store, "cluster": cluster, "job": job, "backup": backup, "copied": copied])
+  }
+}
+
 extension DaemonStatus: JSONConvertible {
   var json: JSONValue {
     .fields([
       "version": version, "pid": pid, "startedAt": startedAt, "configurationPath": configurationPath,
       "configurationLoadedAt": configurationLoadedAt, "clusters": clusters, "tiers": tiers, "stores": stores,
-      "jobs": jobs, "running": running, "conditions": conditions,
+      "copies": copies, "jobs": jobs, "running": running, "conditions": conditions,
     ])
   }
 }
