@@ -13,18 +13,37 @@ import Testing
 struct MarkedSecretsSoak {
   @Test("are in no log, output, state, repository or command line, whatever fails")
   func nowhere() throws {
+    try MarkedServers.run { servers in
+      try PostgresServer.run { database in
+        try BackupSite.run(
+          database, creating: false,
+          change: { $0.connection = "host=127.0.0.1 port=\(database.port) user=postgres dbname=postgres" }
+        ) { site in
+          let marked = try MarkedSite(site, servers)
+          try marked.runGood(database)
+          try marked.runBad()
+          try marked.runAway()
+          try marked.expectNowhere()
+        }
+      }
+    }
+  }
+}
+
+/// One of each kind that needs a secret.
+private struct MarkedServers {
+  static let token = "MarkedGoogleToken"
+  let bucket: ObjectServer
+  let host: ObjectServer
+  let google: ObjectServer
+  let tokens: GoogleTokenServer
+
+  static func run(_ body: (MarkedServers) throws -> Void) throws {
     try ObjectServer.run(.rclone) { bucket in
       try ObjectServer.run(.sftp) { host in
-        try PostgresServer.run { database in
-          try BackupSite.run(
-            database, creating: false,
-            change: { $0.connection = "host=127.0.0.1 port=\(database.port) user=postgres dbname=postgres" }
-          ) { site in
-            let marked = try MarkedSite(site, bucket, host)
-            try marked.runGood(database)
-            try marked.runBad()
-            try marked.runAway()
-            try marked.expectNowhere()
+        try ObjectServer.run(.gcs) { google in
+          try GoogleTokenServer.run(token: token) { tokens in
+            try body(MarkedServers(bucket: bucket, host: host, google: google, tokens: tokens))
           }
         }
       }
@@ -32,28 +51,33 @@ struct MarkedSecretsSoak {
   }
 }
 
-/// A site with a store of S3's protocol and one behind SSH, and all that its programs say.
+/// A site with a store of S3's protocol, one of Google's and one behind SSH, and all that its programs say.
 private final class MarkedSite {
   private static let passphrase = "Marked/Passphrase+of-the-SSH-key"
   private static let wrong = "Marked/Secret+that-is-wrong"
   private static let token = "Marked/Session+Token"
   private static let google = "MarkedGooglePrivateKey/+"
   private let site: BackupSite
-  private let bucket: ObjectServer
-  private let host: ObjectServer
+  private let servers: MarkedServers
+  private let account: GoogleKeyFile
   private let good: String
   private var said = ""
 
-  init(_ site: BackupSite, _ bucket: ObjectServer, _ host: ObjectServer) throws {
-    (self.site, self.bucket, self.host) = (site, bucket, host)
+  init(_ site: BackupSite, _ servers: MarkedServers) throws {
+    (self.site, self.servers) = (site, servers)
+    let bucket = servers.bucket
     try bucket.makeBucket("marked")
+    account = try GoogleKeyFile(servers.tokens.directory, tokenAddress: servers.tokens.endpoint + "/token")
     let files = [
+      "account": String(decoding: account.content, as: UTF8.self),
       "access": bucket.facts["key"] ?? "", "secret": bucket.facts["secret"] ?? "", "wrong": Self.wrong,
       "token": Self.token, "password": PostgresServer.password, "passphrase": Self.passphrase,
       "google": """
       {"type": "service_account", "client_email": "a@b.c", "token_uri": "http://127.0.0.1:1/", "private_key":
        "-----BEGIN PRIVATE KEY-----\\n\(Self.google)\\n-----END PRIVATE KEY-----\\n"}
       """,
+      "refused": String(decoding: account.content, as: UTF8.self).replacingOccurrences(
+        of: "\\/token", with: "\\/refuse\\/400"),
     ]
     for (name, text) in files {
       let path = site.directory + "/" + name
@@ -61,14 +85,18 @@ private final class MarkedSite {
       try Program.succeed("chmod", ["600", path])
       try ProgramUser.postgres.own(path)
     }
-    let ssh = try CloudSite.sftp(host, site).replacingOccurrences(
+    let ssh = try CloudSite.sftp(servers.host, site).replacingOccurrences(
       of: "/id}}", with: "/id, passphrase: {file: \(site.directory)/passphrase}}}")
     try Program.succeed("ssh-keygen", ["-q", "-p", "-P", "", "-N", Self.passphrase, "-f", site.directory + "/id"])
     try ProgramUser.postgres.own(site.directory + "/id")
+    let google = try CloudSite.google(servers.google).replacingOccurrences(
+      of: "credentials: none", with: "credentials: {file: \(site.directory)/account}")
     let cloud = """
       cloud: {s3: {bucket: marked, region: us-east-1, endpoint: "\(bucket.endpoint)",
-            credentials: {access-key: {file: \(site.directory)/access}, secret-key: {file: \(site.directory)/secret}}}}
+            credentials: {access-key: {file: \(site.directory)/access}, secret-key: {file: \(site.directory)/secret},
+            session-token: {file: \(site.directory)/token}}}}
           ssh: \(ssh)
+          google: \(google)
       """
     good = site.standardConfiguration.replacingOccurrences(of: "local: {path: \(site.store)}", with: cloud)
       .replacingOccurrences(
@@ -111,10 +139,9 @@ private final class MarkedSite {
     let directory = site.directory
     let changes = [
       ("secret-key: {file: \(directory)/secret}", "secret-key: {file: \(directory)/wrong}"),
-      (
-        "secret-key: {file: \(directory)/secret}",
-        "secret-key: {file: \(directory)/secret}, session-token: {file: \(directory)/token}"
-      ),
+      ("session-token: {file: \(directory)/token}", "session-token: {file: \(directory)/wrong}"),
+      ("credentials: {file: \(directory)/account}", "credentials: {file: \(directory)/google}"),
+      ("credentials: {file: \(directory)/account}", "credentials: {file: \(directory)/refused}"),
       ("passphrase: {file: \(directory)/passphrase}", "passphrase: {file: \(directory)/wrong}"),
       ("key-file: \(directory)/id", "key-file: \(directory)/google"),
       ("password: {file: \(directory)/password}", "password: {file: \(directory)/wrong}"),
@@ -134,8 +161,7 @@ private final class MarkedSite {
 
   /// Servers that do not answer.
   func runAway() throws {
-    try bucket.stop()
-    try host.stop()
+    for server in [servers.bucket, servers.host, servers.google] { try server.stop() }
     try say("backups")
     try say("repository", "probe")
     try site.startingDaemon { daemon in
@@ -150,22 +176,28 @@ private final class MarkedSite {
 
   func expectNowhere() throws {
     let settings = try Configuration.load(path: site.configuration).repository
-    try bucket.startAgain()
-    try host.startAgain()
+    for server in [servers.bucket, servers.host, servers.google] { try server.startAgain() }
     let key = try ConfiguredRepository.open(settings, Credentials(environment: [:])).keys.current.key.reveal()
-    let texts = [
-      Self.passphrase, Self.wrong, Self.token, Self.google, bucket.facts["secret"] ?? "?", PostgresServer.password,
-    ]
+    let texts =
+      [
+        Self.passphrase, Self.wrong, Self.token, Self.google, servers.bucket.facts["secret"] ?? "?",
+        PostgresServer.password, MarkedServers.token,
+      ] + (try googleSecrets())
     let forms = (texts.map { Array($0.utf8) } + [key]).flatMap(Self.forms)
     for form in forms where Data(said.utf8).firstRange(of: Data(form)) != nil {
       Issue.record("a program said \"\(String(decoding: form, as: UTF8.self))\"")
     }
     // Where the secrets are kept they are, and PostgreSQL's own directory is none of ours.
     let sources: Set = [
-      "access", "secret", "wrong", "token", "password", "passphrase", "google", "id", "backupd.yaml", "repository.key",
+      "access", "secret", "wrong", "token", "password", "passphrase", "google", "account", "refused", "id",
+      "backupd.yaml", "repository.key",
     ]
     var files = 0
-    for root in [site.directory, bucket.facts["data"] ?? "?", host.directory + "/store"] {
+    let roots = [
+      site.directory, servers.bucket.facts["data"] ?? "?", servers.google.facts["data"] ?? "?",
+      servers.host.directory + "/store",
+    ]
+    for root in roots {
       for name in try FileManager.default.subpathsOfDirectory(atPath: root) {
         if sources.contains(name) || name.hasPrefix("bin") || name.hasPrefix("restored") { continue }
         guard let data = FileManager.default.contents(atPath: root + "/" + name) else { continue }
@@ -176,6 +208,21 @@ private final class MarkedSite {
       }
     }
     #expect(files > 15)
+  }
+
+  /// Lines of the account's key, and what was signed with it: who reads that in time has a token for it.
+  private func googleSecrets() throws -> [String] {
+    let lines = account.privateKey.split(separator: "\n").filter { !$0.hasPrefix("-") && $0.count > 40 }
+    let asked = try FileManager.default.contentsOfDirectory(atPath: servers.tokens.directory).compactMap { Int($0) }
+    #expect(asked.count >= 3, "the account is in use")
+    let assertions = try asked.compactMap { number -> String? in
+      let request = try servers.tokens.request(number)
+      guard let start = request.firstRange(of: "assertion=")?.upperBound else { return nil }
+      // Header and claims are no secret; the signature is.
+      return request[start...].prefix { $0 != "&" && !$0.isNewline }.split(separator: ".").last.map(String.init)
+    }
+    #expect(assertions.count == asked.count)
+    return lines.map(String.init) + assertions
   }
 
   /// As it is, percent-encoded, in hexadecimal, and in base64 from each of its first bytes on.

@@ -9,8 +9,8 @@ import Testing
 @Suite("Google's tokens") struct GCPCredentialsTests {
   @Test("are asked for with a signature that the account's public key proves, kept, and asked for anew once refused")
   func serviceAccount() throws {
-    try TokenServer.run { server in
-      let keys = try KeyFile(server.directory, tokenAddress: server.endpoint + "/token")
+    try GoogleTokenServer.run { server in
+      let keys = try GoogleKeyFile(server.directory, tokenAddress: server.endpoint + "/token")
       let credentials = GCPCredentials(.serviceAccount { keys.content }, environment: [:], scope: "a-scope")
       let token = try #require(try credentials.token(Cancellation()))
       #expect(token.header.value == "Bearer token-1")
@@ -28,7 +28,7 @@ import Testing
   }
 
   /// By the OpenSSL command line, which is none of ours.
-  private func check(_ assertion: String, _ keys: KeyFile, _ server: TokenServer) throws {
+  private func check(_ assertion: String, _ keys: GoogleKeyFile, _ server: GoogleTokenServer) throws {
     let parts = assertion.split(separator: ".").map(String.init)
     try #require(parts.count == 3)
     let header = try #require(JSONSerialization.jsonObject(with: decoded(parts[0])) as? [String: String])
@@ -62,7 +62,7 @@ import Testing
 
   @Test("come from the machine's metadata server, and from nothing else that answers there")
   func metadata() throws {
-    try TokenServer.run { server in
+    try GoogleTokenServer.run { server in
       let host = String(server.endpoint.dropFirst("http://".count))
       let credentials = GCPCredentials(.metadataServer, environment: ["GCE_METADATA_HOST": host])
       let token = try credentials.token(Cancellation())
@@ -77,8 +77,8 @@ import Testing
 
   @Test("come from the file that the environment names before the metadata server")
   func automatic() throws {
-    try TokenServer.run { server in
-      let keys = try KeyFile(server.directory, tokenAddress: server.endpoint + "/token")
+    try GoogleTokenServer.run { server in
+      let keys = try GoogleKeyFile(server.directory, tokenAddress: server.endpoint + "/token")
       let path = server.directory + "/account.json"
       #expect(FileManager.default.createFile(atPath: path, contents: Data(keys.content)))
       var environment = ["GOOGLE_APPLICATION_CREDENTIALS": path, "GCE_METADATA_HOST": "127.0.0.1:1"]
@@ -95,9 +95,9 @@ import Testing
 
   @Test("that are refused say why, and whether asking again can help")
   func refused() throws {
-    try TokenServer.run { server in
+    try GoogleTokenServer.run { server in
       for (status, isTransient) in [(400, false), (503, true), (200, true)] {
-        let keys = try KeyFile(server.directory, tokenAddress: server.endpoint + "/refuse/\(status)")
+        let keys = try GoogleKeyFile(server.directory, tokenAddress: server.endpoint + "/refuse/\(status)")
         let error = try #require(failure(GCPCredentials(.serviceAccount { keys.content }, environment: [:])))
         let report = ErrorReport(error).description
         #expect(error.isTransient == isTransient && !report.contains("PRIVATE"))
@@ -139,70 +139,5 @@ import Testing
       let token = GCPToken.parse(Mutation.of(good), at: .now())
       #expect(token?.header.value.contains { $0.isNewline } != true)
     }
-  }
-}
-
-/// A key of a service account that was made for this test.
-private struct KeyFile {
-  let content: [UInt8]
-  let publicPath: String
-
-  init(_ directory: String, tokenAddress: String) throws {
-    let path = directory + "/key.pem"
-    publicPath = directory + "/public.pem"
-    try Program.succeed(
-      "openssl", ["genpkey", "-quiet", "-algorithm", "RSA", "-pkeyopt", "rsa_keygen_bits:2048", "-out", path])
-    try Program.succeed("openssl", ["pkey", "-in", path, "-pubout", "-out", publicPath])
-    let account = [
-      "type": "service_account", "client_email": "a@b.iam.gserviceaccount.com", "private_key_id": "key-1",
-      "private_key": String(decoding: try Data(contentsOf: URL(fileURLWithPath: path)), as: UTF8.self),
-      "token_uri": tokenAddress,
-    ]
-    content = Array(try JSONSerialization.data(withJSONObject: account))
-  }
-}
-
-/// Gives out `token-1`, `token-2` and so on over HTTP on loopback, and keeps what it was asked.
-private struct TokenServer {
-  let endpoint: String
-  let directory: String
-
-  private static let script = """
-    import http.server, json, sys
-    count = 0
-    class Handler(http.server.BaseHTTPRequestHandler):
-      def answer(self):
-        global count
-        count += 1
-        body = self.rfile.read(int(self.headers.get("Content-Length") or 0)).decode()
-        open(f"{sys.argv[1]}/{count}", "w").write(str(self.headers) + body)
-        status, content = 200, {"access_token": f"token-{count}", "expires_in": 3600, "token_type": "Bearer"}
-        if self.path.startswith("/refuse/"):
-          status = int(self.path.rsplit("/", 1)[1])
-          content = {"error": "invalid_grant", "error_description": "no such account"}
-        data = json.dumps(content).encode()
-        self.send_response(status)
-        if self.path.startswith("/computeMetadata/"): self.send_header("Metadata-Flavor", "Google")
-        self.send_header("Content-Length", str(len(data))); self.end_headers(); self.wfile.write(data)
-      do_GET = do_POST = answer
-      def log_message(self, *words): pass
-    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
-    print(f"port={server.server_port};", flush=True)
-    server.serve_forever()
-    """
-
-  static func run<Result>(_ body: (TokenServer) throws -> Result) throws -> Result {
-    try TemporaryDirectory.run { directory in
-      try Program.running("python3", ["-c", script, directory]) { program in
-        try program.waitForOutput(containing: ";")
-        let port = program.standardOutput.drop { $0 != "=" }.dropFirst().prefix { $0 != ";" }
-        return try body(TokenServer(endpoint: "http://127.0.0.1:\(port)", directory: directory))
-      }
-    }
-  }
-
-  /// Headers and body of a request, counted from 1.
-  func request(_ number: Int) throws -> String {
-    String(decoding: try Data(contentsOf: URL(fileURLWithPath: "\(directory)/\(number)")), as: UTF8.self)
   }
 }
