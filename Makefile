@@ -11,7 +11,7 @@ ROUNDS ?= 3
 HISTORY ?= 10
 release := swift build -c release --static-swift-stdlib
 
-.PHONY: help setup build release test tsan lint bench soak demo install clean
+.PHONY: help setup build release test tsan lint bench soak fuzz demo install clean
 
 help: ## this list
 	@sed -n 's/^\([a-z]*\):.*## \(.*\)/\1\t\2/p' Makefile | expand -t 10
@@ -48,6 +48,9 @@ bench: setup release ## backups and restores against other tools; SIZE=100 ROUND
 
 soak: setup ## the long tests at full size
 	scripts/soak.sh
+
+fuzz: setup ## the parsers under libFuzzer; FUZZ_SECONDS=20 for each
+	scripts/fuzz.sh
 
 demo: setup release ## back up, destroy, restore, watch
 	scripts/demo.sh

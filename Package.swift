@@ -223,3 +223,14 @@ let package = Package(
       ["BackupModel", "BlockingWork", "ControlClient", "ControlProtocol", "ControlServer", "TestSupport", logging]),
   ]
 )
+
+// The parsers under libFuzzer, which brings the main function: no other build can link it. See scripts/fuzz.sh.
+if Context.environment["BACKUPD_FUZZ"] != nil {
+  package.targets.append(
+    .executableTarget(
+      name: "fuzz",
+      dependencies: [
+        "Alerts", "BackupModel", "ControlProtocol", "JobState", "MetricsExport", "Postgres", "Recovery", "Repository",
+        "Scheduling", "Storage", "TarArchive", "Transfer", "Varlink", "WALArchiving",
+      ], path: "Tests/Fuzz", swiftSettings: settings))
+}

@@ -116,40 +116,46 @@ public final class SealedObjectReader {
         try open(sealed, nonce: SealedFormat.tableNonce, associated: header + footerBytes, into: $0, what: "table")
       }
     }
-    try decodeTable(plain, frameCount: Int(footer.frameCount), tableOffset: UInt32(clamping: footer.tableOffset))
+    do {
+      (frames, pageFingerprints) = try Self.decodeTable(
+        plain, frameCount: Int(footer.frameCount), tableOffset: UInt32(clamping: footer.tableOffset))
+    } catch let error as ByteReader.Malformed {
+      throw damaged("Its table is malformed: \(error.what).")
+    }
   }
 
-  private func decodeTable(_ plain: [UInt8], frameCount: Int, tableOffset: UInt32) throws {
+  /// - Throws: `ByteReader.Malformed`.
+  static func decodeTable(
+    _ plain: [UInt8], frameCount: Int, tableOffset: UInt32
+  ) throws -> (frames: [Frame], fingerprints: [Fingerprint]) {
+    var frames: [Frame] = []
+    var pageFingerprints: [Fingerprint] = []
     try plain.withUnsafeBytes { bytes in
       var reader = ByteReader(bytes)
       frames.reserveCapacity(min(frameCount, bytes.count / SealedFormat.tableEntrySize))
       var fingerprints = 0
-      do {
-        for number in 0..<frameCount {
-          let location = FrameLocation(
-            number: UInt32(number), offset: try reader.integer("a table entry"),
-            sealedLength: try reader.integer("a table entry"), plainLength: try reader.integer("a table entry"))
-          let role: UInt8 = try reader.integer("a table entry")
-          let slots: UInt8 = try reader.integer("a table entry")
-          let _: UInt16 = try reader.integer("a table entry")
-          let (end, overflow) = location.offset.addingReportingOverflow(location.sealedLength)
-          guard let role = FrameRole(rawValue: role), !overflow, end <= tableOffset,
-            location.offset >= SealedFormat.headerSize, location.sealedLength >= AESGCM.tagSize,
-            location.plainLength <= SealedFormat.maximumFrame
-          else { throw damaged("Its table has an entry that cannot be.") }
-          frames.append(
-            Frame(location: location, role: role, fingerprints: fingerprints..<(fingerprints + Int(slots))))
-          fingerprints += Int(slots)
-        }
-        pageFingerprints.reserveCapacity(min(fingerprints, reader.remaining / 16))
-        for _ in 0..<fingerprints {
-          pageFingerprints.append(
-            Fingerprint(low: try reader.integer("a fingerprint"), high: try reader.integer("a fingerprint")))
-        }
-      } catch let error as ByteReader.Malformed {
-        throw damaged("Its table is malformed: \(error.what).")
+      for number in 0..<frameCount {
+        let location = FrameLocation(
+          number: UInt32(number), offset: try reader.integer("a table entry"),
+          sealedLength: try reader.integer("a table entry"), plainLength: try reader.integer("a table entry"))
+        let role: UInt8 = try reader.integer("a table entry")
+        let slots: UInt8 = try reader.integer("a table entry")
+        let _: UInt16 = try reader.integer("a table entry")
+        let (end, overflow) = location.offset.addingReportingOverflow(location.sealedLength)
+        guard let role = FrameRole(rawValue: role), !overflow, end <= tableOffset,
+          location.offset >= SealedFormat.headerSize, location.sealedLength >= AESGCM.tagSize,
+          location.plainLength <= SealedFormat.maximumFrame
+        else { throw ByteReader.Malformed(what: "it has an entry that cannot be") }
+        frames.append(Frame(location: location, role: role, fingerprints: fingerprints..<(fingerprints + Int(slots))))
+        fingerprints += Int(slots)
+      }
+      pageFingerprints.reserveCapacity(min(fingerprints, reader.remaining / 16))
+      for _ in 0..<fingerprints {
+        pageFingerprints.append(
+          Fingerprint(low: try reader.integer("a fingerprint"), high: try reader.integer("a fingerprint")))
       }
     }
+    return (frames, pageFingerprints)
   }
 
   /// Fingerprints of a frame's slots.

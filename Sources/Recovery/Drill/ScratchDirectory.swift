@@ -11,7 +11,7 @@ import Foundation
 /// by it, or by whoever comes next: a file in it says whose it is, and holds a lock for as long as the drill lives.
 public struct ScratchDirectory: ~Copyable {
   /// What the file says: for people, and so that nothing is removed that a drill did not make.
-  private struct Marker: Codable {
+  struct Marker: Codable {
     var format: Int
     var job: JobID
     var cluster: ClusterID

@@ -259,7 +259,7 @@ public final class S3Store: ObjectStore, HTTPStore {
 
   /// Told that there is more and not how to get it, or of an object not how large it is, a part would pass for the whole;
   /// and a page that leads to itself would never end.
-  private static func isPage(_ page: XMLElement, after token: String?) -> Bool {
+  static func isPage(_ page: XMLElement, after token: String?) -> Bool {
     guard page.name == "ListBucketResult" else { return false }
     if page.child("IsTruncated")?.text == "true", next(page) == nil || next(page) == token { return false }
     return page.children("Contents").allSatisfy {
@@ -267,7 +267,7 @@ public final class S3Store: ObjectStore, HTTPStore {
     }
   }
 
-  private func take(_ root: XMLElement, after start: String, into listing: inout Listing) {
+  func take(_ root: XMLElement, after start: String, into listing: inout Listing) {
     for element in root.children("Contents") {
       guard let key = element.child("Key")?.text, key.hasPrefix(start), key.utf8.count > start.utf8.count,
         let size = element.child("Size").flatMap({ Int64($0.text) })
