@@ -97,7 +97,7 @@ final class StoreKeeper: Sendable {
         failed(ErrorReport(error), failures)
       }
       if failures > 0 {
-        try cancellation.sleep(min(.seconds(5 << min(failures, 6)), Self.longestPause))
+        try cancellation.sleep(min(.seconds(1 << min(failures, 10)), Self.longestPause))
       } else {
         changed.wait(after: before, for: Self.interval)
         try cancellation.sleep(Self.gathering)

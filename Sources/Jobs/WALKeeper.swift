@@ -19,8 +19,7 @@ final class WALKeeper: Sendable {
   /// Ends this keeper alone: its job was changed or removed.
   let cancellation = Cancellation()
   private let predecessor: Mutex<WALKeeper?>
-  /// Since when WAL is not received, and not stored in each store.
-  private let troubles = Mutex<[String: ContinuousClock.Instant]>([:])
+  private let troubles = WALTroubles()
   /// Finished when this keeper has ended.
   private let ended: AsyncStream<Never>
   private let endedInput: AsyncStream<Never>.Continuation
@@ -73,9 +72,20 @@ final class WALKeeper: Sendable {
     Self.makeArchiver(job, repository, landingDirectory) { [weak self] event in self?.take(event) }
   }
 
-  /// Receives until cancelled. What only a person can mend is tried again every minute: they need not restart us too.
+  /// Receives until cancelled.
   func run() async {
     defer { endedInput.finish() }
+    await withDiscardingTaskGroup { group in
+      group.addTask { [self] in await troubles.tell { raise($0, unless: explanation(of: $0)) } }
+      await receive()
+      group.cancelAll()
+    }
+    // The job was changed or removed: what was wrong with it no longer is, or its successor finds it again.
+    if cancellation.isCancelled { resolve(conditionID) }
+  }
+
+  /// What only a person can mend is tried again every minute: they need not restart us too.
+  private func receive() async {
     if let predecessor = predecessor.withLock({ $0.take() }) {
       for await _ in predecessor.ended {}
     }
@@ -108,16 +118,14 @@ final class WALKeeper: Sendable {
       }
       current.withLock { $0 = newArchiver() }
     }
-    // The job was changed or removed: what was wrong with it no longer is, or its successor finds it again.
-    if cancellation.isCancelled { resolve(conditionID) }
   }
 
   private func take(_ event: WALEvent) {
     switch event {
     case .connected(let server, let position):
       logger.info("WAL streaming begins", metadata: ["server": "\(server)", "position": "\(position)"])
+      troubles.ended(conditionID)
       resolve(conditionID)
-      troubles.withLock { $0[conditionID] = nil }
     case .landingFull, .landingHasRoom, .slotDropped, .landingForecast, .serverForecast: takeBacklog(event)
     case .landingProbed(let sync):
       logger.info(
@@ -126,12 +134,15 @@ final class WALKeeper: Sendable {
       logger.notice("replication slot created", metadata: ["slot": "\(slot)"])
     case .warned(let report):
       logger.warning("\(report.summary)", metadata: ["error": "\(report)"])
-    case .receivingFailed(let report, let attempts, let delay):
-      if lasts(conditionID), !state.isRaised("server:\(job.cluster)") { raise(.warning, report) }
+    case .receivingFailed(let report, let serverAnswers, let attempts, let delay):
+      failed(
+        condition(conditionID, .warning, report),
+        patience: serverAnswers ? WALTroubles.serverPatience : WALTroubles.patience)
       logger.warning(
         "WAL streaming interrupted, trying again",
         metadata: ["attempt": "\(attempts)", "retryAfter": "\(DurationText.format(delay))", "error": "\(report)"])
     case .receivingStopped(let report):
+      troubles.ended(conditionID)
       raise(.critical, report)
     case .gap(let gap):
       let report = gap.report
@@ -153,32 +164,29 @@ final class WALKeeper: Sendable {
       storesChanged.raise()
       logger.debug("WAL segment stored", metadata: ["timeline": "\(segment.timeline)", "number": "\(segment.number)"])
     case .storeFailed(let store, let report, let attempts):
-      let id = "wal-store:\(job.cluster):\(store)"
-      if lasts(id), !state.isRaised("store-unreachable:\(store)") { raise(.warning, report, id: id, store: store) }
+      failed(condition(storeConditionID(store), .warning, report, store: store), patience: WALTroubles.patience)
       logger.warning(
         "WAL not stored, trying again",
         metadata: ["store": "\(store)", "attempt": "\(attempts)", "error": "\(report)"])
     case .storeRecovered(let store):
-      logger.notice("WAL store works again", metadata: ["store": "\(store)"])
-      resolve("wal-store:\(job.cluster):\(store)")
-      troubles.withLock { $0["wal-store:\(job.cluster):\(store)"] = nil }
+      let wasTroubled = troubles.ended(storeConditionID(store))
+      if resolve(storeConditionID(store)) || wasTroubled {
+        logger.notice("WAL store works again", metadata: ["store": "\(store)"])
+      }
     case .landingNotCleaned(let report):
       logger.warning("WAL landing directory not cleaned", metadata: ["error": "\(report)"])
     }
   }
 
-  /// The first failures of a restart are everyday, and why a server or store cannot be reached at all is told by whoever
-  /// asks it. A minute without WAL is neither.
-  private static let patience: Duration = .seconds(45)
+  private func storeConditionID(_ store: StoreID) -> String { "wal-store:\(job.cluster):\(store)" }
 
-  /// Whether it fails for so long now that somebody must know.
-  private func lasts(_ id: String) -> Bool {
-    let since = troubles.withLock { troubles in
-      let since = troubles[id] ?? .now
-      troubles[id] = since
-      return since
-    }
-    return ContinuousClock.now - since >= Self.patience
+  private func failed(_ condition: Condition, patience: Duration) {
+    if troubles.failed(condition, patience: patience) { raise(condition, unless: explanation(of: condition)) }
+  }
+
+  /// The condition of a server or store that cannot be reached at all, which is told by whoever asks it.
+  private func explanation(of condition: Condition) -> String {
+    condition.store.map { "store-unreachable:\($0)" } ?? "server:\(job.cluster)"
   }
 
   // MARK: Space
@@ -233,14 +241,22 @@ final class WALKeeper: Sendable {
       id: id)
   }
 
-  private func raise(
-    _ severity: Condition.Severity, _ report: ErrorReport, id: String? = nil, store: StoreID? = nil
-  ) {
+  private func condition(
+    _ id: String, _ severity: Condition.Severity, _ report: ErrorReport, store: StoreID? = nil
+  ) -> Condition {
     // A hole is the cluster's: it stays where a job of another name takes over.
     let isGap = id == Self.gapCondition(of: job.cluster)
-    let condition = Condition(
-      id: id ?? conditionID, severity: severity, since: .now(), report: report, cluster: job.cluster,
-      job: isGap ? nil : job.id, store: store)
+    return Condition(
+      id: id, severity: severity, since: .now(), report: report, cluster: job.cluster, job: isGap ? nil : job.id,
+      store: store)
+  }
+
+  private func raise(_ severity: Condition.Severity, _ report: ErrorReport, id: String? = nil) {
+    raise(condition(id ?? conditionID, severity, report))
+  }
+
+  private func raise(_ condition: Condition, unless explanation: String? = nil) {
+    if let explanation, state.isRaised(explanation) { return }
     do {
       _ = try state.raise(condition)
     } catch {
@@ -248,11 +264,14 @@ final class WALKeeper: Sendable {
     }
   }
 
-  private func resolve(_ id: String) {
+  /// - Returns: Whether it was raised.
+  @discardableResult
+  private func resolve(_ id: String) -> Bool {
     do {
-      _ = try state.resolve(id)
+      return try state.resolve(id) != nil
     } catch {
       logger.error("condition not recorded", metadata: ["error": "\(ErrorReport(error))"])
+      return false
     }
   }
 }

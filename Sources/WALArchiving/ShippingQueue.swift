@@ -50,6 +50,8 @@ final class ShippingQueue: Sendable {
     var retryAt: ContinuousClock.Instant?
     var error: ErrorReport?
     var durable: LSN?
+    /// Anything, since this process began.
+    var hasTaken = false
   }
 
   struct State {
@@ -203,18 +205,20 @@ final class ShippingQueue: Sendable {
     }
   }
 
-  /// - Returns: Whether this store had been failing.
+  /// - Returns: Whether this store had been failing, or takes something for the first time: an earlier process may have
+  ///   seen it fail.
   func succeeded(_ shipment: Shipment, in store: StoreID) -> Bool {
     change { state in
       if let number = state.items.firstIndex(where: { $0.shipment == shipment }) {
         state.items[number].pending.remove(store)
       }
-      let wasFailing = state.stores[store]?.error != nil
+      let isNews = state.stores[store]?.error != nil || state.stores[store]?.hasTaken == false
+      state.stores[store]?.hasTaken = true
       state.stores[store]?.failures = 0
       state.stores[store]?.retryAt = nil
       state.stores[store]?.error = nil
       state.advanceDurable()
-      return wasFailing
+      return isNews
     }
   }
 

@@ -216,10 +216,21 @@ public final class WALArchiver: Sendable {
           $0.phase = "waiting"
           $0.error = report
         }
-        observe(.receivingFailed(report, attempts: attempts, retryAfter: delay))
+        observe(
+          .receivingFailed(
+            report, serverAnswers: !Self.isAway(error), attempts: attempts, retryAfter: delay))
         try cancellation.sleep(delay)
         state.change { $0.phase = "connecting" }
       }
+    }
+  }
+
+  private static func isAway(_ error: any Error) -> Bool {
+    switch error {
+    case PostgresError.serverAway, PostgresError.serverNotReady, PostgresError.connectionLost,
+      PostgresError.serverShutDown:
+      true
+    default: false
     }
   }
 

@@ -18,8 +18,8 @@ public enum WALEvent: Sendable {
   case landingProbed(Duration)
   /// Seen before streaming began; it works, but deserves a look.
   case warned(ErrorReport)
-  /// Streaming ended; it is tried again after `retryAfter`.
-  case receivingFailed(ErrorReport, attempts: Int, retryAfter: Duration)
+  /// Streaming ended; it is tried again after `retryAfter`. `serverAnswers` unless the server is away, or not ready.
+  case receivingFailed(ErrorReport, serverAnswers: Bool, attempts: Int, retryAfter: Duration)
   /// Streaming ended for good: only a person can make it go on.
   case receivingStopped(ErrorReport)
   /// WAL is missing for ever between two positions: only a new base backup makes later WAL usable.
@@ -30,6 +30,7 @@ public enum WALEvent: Sendable {
   /// A full segment is in every store.
   case stored(WALSegment)
   case storeFailed(StoreID, ErrorReport, attempts: Int)
+  /// It takes what it is sent, after it failed or for the first time.
   case storeRecovered(StoreID)
   /// Something that is stored could not be removed from the landing directory.
   case landingNotCleaned(ErrorReport)
