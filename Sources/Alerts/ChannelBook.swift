@@ -94,7 +94,7 @@ extension ChannelBook {
 
   /// Of a time that lies ahead, since the clock was set back, nobody knows how long ago it was: long enough.
   static func elapsed(since time: Timestamp, _ now: Timestamp) -> Duration {
-    time > now + .seconds(60) ? .seconds(1 << 40) : now - time
+    isAhead(time, now) ? .seconds(1 << 40) : now - time
   }
 
   /// The items count as told, and their message waits to be sent.
@@ -132,12 +132,23 @@ extension ChannelBook {
     for condition in view.present where told[condition.id]?.resolved == nil {
       told[condition.id]?.condition = condition
     }
+    rebase(view.now)
     told = told.filter { _, entry in
       guard rules.concerns(entry.condition) else { return false }
       guard let resolved = entry.resolved else { return true }
       return Self.elapsed(since: max(entry.told, resolved), view.now) < rules.remind
     }
   }
+
+  /// Times that lie ahead are of a clock that has been set back since: intervals begin anew, and nothing is told for it.
+  private mutating func rebase(_ now: Timestamp) {
+    for (id, entry) in told {
+      if Self.isAhead(entry.told, now) { told[id]?.told = now }
+      if let resolved = entry.resolved, Self.isAhead(resolved, now) { told[id]?.resolved = now }
+    }
+  }
+
+  private static func isAhead(_ time: Timestamp, _ now: Timestamp) -> Bool { time > now + .seconds(60) }
 
   /// When ``due(_:_:)`` may have more to say although nothing changes; nil where it never will.
   func nextLook(_ rules: ChannelRules, _ view: ConditionView) -> Timestamp? {

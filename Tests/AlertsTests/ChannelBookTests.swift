@@ -193,6 +193,19 @@ import Testing
     #expect(trial.said == ["raised bad"])
   }
 
+  @Test("that was told before the clock was set back is not told anew, and reminded of an interval later")
+  func clockWhileRaised() {
+    var trial = Trial()
+    trial.raise("wal:main")
+    trial.pass(60)
+    let before = trial.said
+    trial.now = trial.now - .seconds(120)
+    trial.pass(60)
+    #expect(trial.said == before && before == ["raised wal:main"])
+    trial.pass(3600)
+    #expect(trial.said == before + ["reminder wal:main"])
+  }
+
   @Test("after the clock was set back goes on") func clock() {
     var trial = Trial()
     trial.raise("wal:main")
