@@ -75,16 +75,16 @@ struct Assembly {
     let monitor = Monitor(
       MonitorTranslation.plan(of: first, jobs: jobs), repository: repository, state: state,
       sources: Self.sources(runner), logger: logger)
+    let board = MetricsBoard()
+    let metrics = MetricsListener(board: board, state: state, logger: logger)
     let control = DaemonControl(
       configuration: configuration, state: state, repository: repository, runner: runner, monitor: monitor,
-      objectives: objectives, notifier: notifier, alerts: alerts, logger: logger)
+      objectives: objectives, notifier: notifier, alerts: alerts, metricsListener: metrics, logger: logger)
     var options = ControlServerOptions(path: first.daemon.socket, version: Backupd.version)
     options.adminGroup = try AdminGroup.identifier(of: first.daemon.adminGroup)
     let server = ControlServer(options: options, handler: control, logger: logger)
     let (runner, objectives, notifier, alerts, logger) = (runner, objectives, notifier, alerts, logger)
     let summary = Self.summary(first)
-    let board = MetricsBoard()
-    let metricsServer = first.metrics.listen.map { MetricsServer(.init($0.endpoint), board: board) }
     let socket = first.daemon.socket
     // However often the signal comes meanwhile, one more reload sees the newest file.
     let (reloads, reloadInput) = AsyncStream.makeStream(of: Void.self, bufferingPolicy: .bufferingNewest(1))
@@ -94,10 +94,13 @@ struct Assembly {
       "backupd starts",
       metadata: ["version": "\(Backupd.version)", "configuration": "\(first.path)", "jobs": "\(first.jobs.count)"])
     ForgottenConditions.resolve(state, first, logger)
+    // A file that was refused has been mended since, or this one would not run.
+    _ = try state.resolve(DaemonControl.refusedConfiguration)
     // Before anybody can ask for one of them.
     await runner.apply(jobs)
     alerts.apply(AlertTranslation.routes(of: first, credentials: configuration.credentials))
     objectives.apply(first, jobs)
+    metrics.apply(first.metrics.listen)
     try await withThrowingDiscardingTaskGroup { group in
       group.addTask { await runner.run(jobs) }
       group.addTask {
@@ -111,7 +114,7 @@ struct Assembly {
       }
       group.addTask { await objectives.run() }
       group.addTask { await MetricsPublisher(control, board: board).run() }
-      if let metricsServer { group.addTask { await control.serve(metricsServer) } }
+      group.addTask { await metrics.run() }
       group.addTask { await control.reportStatus() }
       group.addTask { await alerts.run() }
       group.addTask { await control.sendHeartbeat() }

@@ -13,7 +13,7 @@ import Systemd
 
 /// Reloading, the same way for SIGHUP and `backupctl reload`.
 extension DaemonControl {
-  private static let condition = "configuration"
+  static let refusedConfiguration = "configuration"
 
   func reload(caller: Caller) async throws -> [String] {
     do {
@@ -71,10 +71,6 @@ extension DaemonControl {
       let jobs = try JobTranslation.jobs(of: new, credentials: configuration.credentials)
       var differences = new.difference(from: old)
       if let bound = new.daemon.keepBound(of: old.daemon) { differences.append(bound) }
-      if new.metrics.listen != old.metrics.listen {
-        new.metrics.listen = old.metrics.listen
-        differences.append("metrics: listen will change when backupd is restarted, not before")
-      }
       let isMoved = new.repository != old.repository
       let credentials = configuration.credentials
       let repository = isMoved ? try await Self.open(new.repository, after: old.repository, credentials) : nil
@@ -85,6 +81,7 @@ extension DaemonControl {
       alerts.apply(AlertTranslation.routes(of: new, credentials: credentials))
       await monitor.apply(MonitorTranslation.plan(of: new, jobs: jobs), repository: repository)
       objectives.apply(new, jobs, repository: repository)
+      metricsListener.apply(new.metrics.listen)
       try resolve()
       logger.notice(
         "configuration reloaded",
@@ -106,10 +103,10 @@ extension DaemonControl {
   }
 
   private func raise(_ report: ErrorReport) throws {
-    _ = try state.raise(Condition(id: Self.condition, severity: .warning, since: .now(), report: report))
+    _ = try state.raise(Condition(id: Self.refusedConfiguration, severity: .warning, since: .now(), report: report))
   }
 
-  private func resolve() throws { _ = try state.resolve(Self.condition) }
+  private func resolve() throws { _ = try state.resolve(Self.refusedConfiguration) }
 
   /// Keeps the line that `systemctl status` shows up to date.
   func reportStatus() async {

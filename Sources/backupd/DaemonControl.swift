@@ -24,11 +24,13 @@ struct DaemonControl: ControlHandler {
   let startedAt = Timestamp.now()
   let recoverability: Recoverability
   let objectives: ObjectivesKeeper
+  let metricsListener: MetricsListener
   let reloadTurns = Turns()
 
   init(
     configuration: CurrentConfiguration, state: JobStateStore, repository: Repository, runner: JobRunner,
-    monitor: Monitor, objectives: ObjectivesKeeper, notifier: Notifier, alerts: AlertNotifier, logger: Logger
+    monitor: Monitor, objectives: ObjectivesKeeper, notifier: Notifier, alerts: AlertNotifier,
+    metricsListener: MetricsListener, logger: Logger
   ) {
     self.configuration = configuration
     self.state = state
@@ -37,6 +39,7 @@ struct DaemonControl: ControlHandler {
     self.objectives = objectives
     self.notifier = notifier
     self.alerts = alerts
+    self.metricsListener = metricsListener
     self.logger = logger
     recoverability = Recoverability(repository)
   }

@@ -35,6 +35,7 @@ struct MetricsPublisher {
           written = .now
         }
       }
+      if settings.textFile == nil { note { _ = try control.state.resolve(Self.condition) } }
       // Ends early only by cancellation, which the loop looks for itself.
       try? await Task.sleep(for: min(settings.interval, Self.freshness))
     }
@@ -47,15 +48,20 @@ struct MetricsPublisher {
     } catch is CancellationError {
       return
     } catch {
-      let report = ErrorReport(error)
+      var report = ErrorReport(error)
+      report.hint = report.hint ?? "See that the directory is there and may be written to: \"textfile\" of \"metrics\"."
       let condition = Condition(id: Self.condition, severity: .warning, since: .now(), report: report)
-      do {
+      note {
         if try control.state.raise(condition) {
           control.logger.error("metrics not written", metadata: ["error": "\(report)"])
         }
-      } catch {
-        control.logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
       }
+    }
+  }
+
+  private func note(_ body: () throws -> Void) {
+    do { try body() } catch {
+      control.logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
     }
   }
 }
@@ -91,32 +97,6 @@ extension MetricsAddress {
     case .loopback(let port): .loopback(port: port)
     case .loopback6(let port): .loopback6(port: port)
     case .unix(let path): .unix(path: path)
-    }
-  }
-}
-
-extension DaemonControl {
-  private static let listenerCondition = "metrics-listener"
-
-  /// Serves metrics until cancelled. An address that is taken keeps nobody's backups from being made.
-  func serve(_ server: MetricsServer) async {
-    do {
-      do {
-        try await server.run { [state, logger] _ in
-          do { _ = try state.resolve(Self.listenerCondition) } catch {
-            logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
-          }
-        }
-      } catch let error as MetricsError {
-        let report = ErrorReport(error)
-        logger.error("metrics are not served", metadata: ["error": "\(report)"])
-        _ = try state.raise(
-          Condition(id: Self.listenerCondition, severity: .warning, since: .now(), report: report))
-      }
-    } catch is CancellationError {
-      return
-    } catch {
-      logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
     }
   }
 }

@@ -27,6 +27,7 @@ import Testing
           let page = try Program.succeed("curl", ["-sS", "--unix-socket", socket, "http://localhost/metrics"])
           try Promtool.check(metrics: page)
           #expect(page.contains("backupd_up 1\n"))
+          try expectMoved(site, from: socket)
         }
         #expect(!FileManager.default.fileExists(atPath: socket))
       }
@@ -41,6 +42,22 @@ import Testing
     for name in try Self.namesInRules() {
       #expect(reference.contains("| `\(name)` |"), "\(name)")
     }
+  }
+
+  /// A reload closes one address and opens the next.
+  private func expectMoved(_ site: BackupSite, from socket: String) throws {
+    let next = site.directory + "/next.sock"
+    let text = try String(contentsOfFile: site.configuration, encoding: .utf8)
+    try site.writeConfiguration(text.replacing(socket, with: next))
+    let answer = try site.succeed("reload")
+    #expect(answer.contains("metrics: listen changed from \"unix:\(socket)\" to \"unix:\(next)\""), "\(answer)")
+    try Poll.until(.seconds(30), "the next address") { FileManager.default.fileExists(atPath: next) }
+    #expect(!FileManager.default.fileExists(atPath: socket))
+    let page = try Program.succeed("curl", ["-sS", "--unix-socket", next, "http://localhost/metrics"])
+    #expect(page.contains("backupd_up 1\n"))
+    try site.writeConfiguration(text.replacing(", listen: \"unix:\(socket)\"", with: ""))
+    try site.succeed("reload")
+    try Poll.until(.seconds(30), "the listener's end") { !FileManager.default.fileExists(atPath: next) }
   }
 
   private func expectMetrics(_ site: BackupSite) throws {
