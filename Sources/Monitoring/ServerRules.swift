@@ -175,7 +175,7 @@ public enum ServerRules {
       id, .wrong(.critical, report), delay: 1,
       causes: [
         ConditionKind.server.id(name), "wal:\(name)", "wal-store:\(name):*", "wal-landing:\(name)",
-        ConditionKind.archiver.id(name), ConditionKind.storeUnreachable.id("*"),
+        ConditionKind.archiver.id(name), ConditionKind.slot.id(name), ConditionKind.storeUnreachable.id("*"),
       ])
   }
 }
