@@ -85,6 +85,64 @@ import Testing
     }
   }
 
+  @Test("status of four clusters fits a screen, and leads with recoverability and objectives, also when all is wrong")
+  func fourClusters() throws {
+    let names = ["oauth", "billing", "sessions", "reporting"]
+    try PostgresServer.run { server in
+      try BackupSite.run(server, creating: false) { site in
+        try site.writeConfiguration(Self.configuration(site, names))
+        try site.succeed("repository", "create")
+        try site.withDaemon { _ in
+          for name in names { try site.succeed("run", name + "-nightly") }
+          try Poll.until(.seconds(90), "objectives met", every: .milliseconds(500)) {
+            let tiers = try site.json("status")["tiers"].array ?? []
+            return tiers.count == 8 && tiers.allSatisfy { $0["rpoState"].text == "met" }
+          }
+          try expectScreen(site, names, exit: 0)
+          try server.stop(.immediate)
+          try Poll.until(.seconds(60), "all servers missed", every: .milliseconds(200)) {
+            try site.json("status")["conditions"].array?.count ?? 0 >= names.count
+          }
+          let screen = try expectScreen(site, names, exit: 3)
+          #expect(screen.contains { $0.hasPrefix("CRITICAL the server of cluster") })
+        }
+      }
+    }
+  }
+
+  /// Four clusters, to each of which the same server stands, with two tiers and three jobs each.
+  private static func configuration(_ site: BackupSite, _ names: [String]) -> String {
+    func lines(_ line: (String) -> String) -> String { names.map { line($0) + "\n" }.joined() }
+    return """
+      daemon: {state-directory: \(site.state), socket: \(site.socket)}
+      repository: {encryption: {key-file: \(site.keyFile)}, stores: {local: {path: \(site.store)}}}
+      monitoring: {interval: 1s}
+      clusters:
+      \(lines { "  \($0): {connection: \"\(site.options.connection)\"}" })
+      jobs:
+      \(lines { "  \($0)-wal: {kind: wal, cluster: \($0), partial-interval: 1s}" })
+      \(lines { "  \($0)-nightly: {kind: physical, cluster: \($0), schedule: \"0 2 * * *\"}" })
+      \(lines { "  \($0)-weekly: {kind: physical, cluster: \($0), schedule: \"0 3 * * 0\", full: true}" })
+      tiers:
+      \(lines { "  \($0)-tokens: {cluster: \($0), rpo: 5m, rto: 15m}" })
+      \(lines { "  \($0)-audit: {cluster: \($0), rpo: 1h, rto: 4h}" })
+      """
+  }
+
+  @discardableResult
+  private func expectScreen(_ site: BackupSite, _ names: [String], exit status: Int32) throws -> [String] {
+    let text = try shown(site, "status", ["NO_COLOR": "1"], exit: status)
+    let lines = text.split(omittingEmptySubsequences: false) { $0.isNewline }.map(String.init)
+    // The last is what follows the last line's end: where the shell's prompt will be.
+    #expect(lines.count <= 24 && lines.allSatisfy { $0.count <= 80 }, "\(text)")
+    for (number, name) in names.enumerated() {
+      let first = lines.indices.contains(number * 2) ? lines[number * 2] : ""
+      #expect(first.hasPrefix("\(name)  recoverable to ") && first.hasSuffix(", from local"), "\(text)")
+      #expect(lines[number * 2 + 1].hasPrefix("  \(name)-") && lines[number * 2 + 1].contains(" RPO "), "\(text)")
+    }
+    return lines
+  }
+
   private func withSite(_ body: (BackupSite) throws -> Void) throws {
     try PostgresServer.run { server in
       try BackupSite.run(server, change: { $0.streamsWAL = false }, body)
@@ -100,14 +158,15 @@ import Testing
   }
 
   private func shown(
-    _ site: BackupSite, _ command: String, _ environment: [String: String] = [:], columns: Int = 80
+    _ site: BackupSite, _ command: String, _ environment: [String: String] = [:], columns: Int = 80,
+    exit expected: Int32 = 0
   ) throws -> String {
     try TerminalProgram.run(
       site.program("backupctl"), [command],
       environment: ["BACKUPD_CONFIG": site.configuration].merging(environment) { $1 }, columns: columns, as: .postgres
     ) { program in
       let status = try program.waitForExit()
-      #expect(status == .exited(0))
+      #expect(status == .exited(expected))
       return program.output
     }
   }
