@@ -3,86 +3,14 @@ import TestSupport
 import Testing
 
 @Suite("Alerts", .serialized) struct AlertTests {
-  /// What the trials look at: a mail server and a receiver of webhooks, told by a daemon.
-  private struct Channels {
-    let site: BackupSite
-    let mail: MailServer
-    let web: WebReceiver
-    private var commands: String { site.directory + "/commands" }
-    static let condition = "condition server:main"
+  private static let condition = "server:main"
 
-    /// The standard configuration, secrets in files of their own, and four channels.
-    func configure() throws {
-      for (name, text) in [
-        ("password", "s3cret-login"), ("webhook", web.url + "/services/s3cret-token"), ("key", "s3cret-key"),
-      ] {
-        let path = site.directory + "/" + name
-        try (text + "\n").write(toFile: path, atomically: false, encoding: .utf8)
-        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: path)
-        try ProgramUser.postgres.own(path)
-      }
-      try FileManager.default.createDirectory(atPath: commands, withIntermediateDirectories: true)
-      try ProgramUser.postgres.own(commands)
-      let text =
-        site.standardConfiguration + """
-          monitoring: {interval: 1s}
-          alerts:
-            mail:
-              smtp: \(mail.url)
-              tls: required
-              ca-file: \(mail.certificate)
-              user: backupd
-              password: {file: \(site.directory)/password}
-              from: backupd@example.com
-              to: [admin@example.com, dba@example.com]
-              gather: 1s
-            slack: {webhook: {file: \(site.directory)/webhook}, gather: 1s}
-            hook: {url: "\(web.url)/hook", secret: {file: \(site.directory)/key}, gather: 1s}
-            script: {command: [/bin/sh, -c, "f=\(commands)/$$; cat > $f.tmp; mv $f.tmp $f.json"], gather: 1s}
-
-          """
-      try site.writeConfiguration(text)
-    }
-
-    func mails() throws -> [String] { try mail.mails().map(\.text).filter { $0.contains(Self.condition) } }
-    func slack() throws -> [String] {
-      try web.requests().filter { $0.path.hasPrefix("/services/") }.map(\.body).filter { $0.contains(Self.condition) }
-    }
-    func hook() throws -> [String] {
-      try web.requests().filter { $0.path == "/hook" }.map(\.body).filter { $0.contains("\"server:main\"") }
-    }
-    func script() throws -> [String] {
-      try FileManager.default.contentsOfDirectory(atPath: commands).filter { $0.hasSuffix(".json") }
-        .map { try String(contentsOfFile: "\(commands)/\($0)", encoding: .utf8) }.filter {
-          $0.contains("\"server:main\"")
-        }
-    }
-    func counts() throws -> [Int] { try [mails().count, slack().count, hook().count, script().count] }
-
-    /// Returns once what these channels sent is acknowledged, durably: a daemon that is killed before sends it again.
-    func waitUntilAcknowledged(_ names: String...) throws {
-      try Poll.until(.seconds(20), "acknowledged messages") {
-        try names.allSatisfy {
-          let text = try String(contentsOfFile: "\(site.state)/alerts/\($0).json", encoding: .utf8)
-          return try JSON(parsing: text)["waiting"] == .array([])
-        }
-      }
-    }
-
-    func wait(for counts: [Int], deadline: Duration = .seconds(60)) throws {
-      try Poll.until(deadline, "\(counts) messages", every: .milliseconds(300)) { try self.counts() == counts }
-    }
-  }
-
-  private func withChannels(_ body: (PostgresServer, Channels) throws -> Void) throws {
+  private func withChannels(_ body: (PostgresServer, AlertChannels) throws -> Void) throws {
     try PostgresServer.run { server in
       try BackupSite.run(server) { site in
-        try TemporaryDirectory.run { directory in
-          try MailServer.run(.starttls, login: ("backupd", "s3cret-login"), directory: directory + "/mail") { mail in
-            try WebReceiver.run(directory: directory + "/web") { web in
-              try body(server, Channels(site: site, mail: mail, web: web))
-            }
-          }
+        try AlertChannels.run(site) { channels in
+          try channels.configure()
+          try body(server, channels)
         }
       }
     }
@@ -93,30 +21,29 @@ import Testing
   )
   func stoppedServer() throws {
     try withChannels { server, channels in
-      try channels.configure()
       try channels.site.withDaemon { daemon in
         try channels.site.backup()
         try channels.site.waitUntilDurable(server)
-        #expect(try channels.counts() == [0, 0, 0, 0])
+        #expect(try channels.counts(of: Self.condition) == [0, 0, 0, 0])
         try server.stop(.immediate)
         let stopped = ContinuousClock.now
-        try channels.wait(for: [1, 1, 1, 1])
+        try channels.wait(for: [1, 1, 1, 1], of: Self.condition)
         Programs.note("told \((ContinuousClock.now - stopped)) after the server's stop")
         try channels.waitUntilAcknowledged("mail", "slack", "hook", "script")
         try daemon.kill()
       }
-      #expect(try channels.mails()[0].hasPrefix("CRITICAL: "))
       // Another daemon finds what holds, and what has been told of it.
       try channels.site.withDaemon { daemon in
         try server.start()
-        try channels.wait(for: [2, 2, 2, 2], deadline: .seconds(90))
+        try channels.wait(for: [2, 2, 2, 2], of: Self.condition, deadline: .seconds(90))
         try daemon.stop()
       }
       try channels.site.withDaemon { _ in
         try channels.site.backup()
-        #expect(try channels.counts() == [2, 2, 2, 2])
+        #expect(try channels.counts(of: Self.condition) == [2, 2, 2, 2])
       }
-      let mails = try channels.mail.mails().filter { $0.text.contains(Channels.condition) }
+      let mails = try channels.mail.mails().filter { $0.text.contains("condition \(Self.condition)") }
+      #expect(mails[0].text.hasPrefix("CRITICAL: "))
       #expect(mails[1].text.hasPrefix("RESOLVED after ") && mails[1].inReplyTo == mails[0].messageID)
       try expectNoSecrets(channels.site)
     }
@@ -125,46 +52,41 @@ import Testing
   @Test("that a dead mail server did not take are sent once by the daemon after the next") func deadMailServer() throws
   {
     try withChannels { server, channels in
-      try channels.configure()
       try channels.mail.answer("451 4.3.0 try later")
       try channels.site.withDaemon { daemon in
         try channels.site.backup()
         try server.stop(.immediate)
-        try channels.wait(for: [0, 1, 1, 1])
+        try channels.wait(for: [0, 1, 1, 1], of: Self.condition)
         try channels.waitUntilAcknowledged("slack", "hook", "script")
         try daemon.kill()
       }
       try channels.site.withDaemon { daemon in try daemon.kill() }
       try channels.mail.answer(nil)
       try channels.site.withDaemon { _ in
-        try channels.wait(for: [1, 1, 1, 1])
+        try channels.wait(for: [1, 1, 1, 1], of: Self.condition)
         try server.start()
-        try channels.wait(for: [2, 2, 2, 2], deadline: .seconds(90))
+        try channels.wait(for: [2, 2, 2, 2], of: Self.condition, deadline: .seconds(90))
       }
-      #expect(try channels.counts() == [2, 2, 2, 2])
+      #expect(try channels.counts(of: Self.condition) == [2, 2, 2, 2])
     }
   }
 
   @Test("that a withdrawn credential holds up are told of on the other channels, and come when there is a new one")
   func withdrawnCredential() throws {
     try withChannels { server, channels in
-      try channels.configure()
       let site = channels.site
       let (secret, aside) = (site.directory + "/password", site.directory + "/aside")
-      func trouble(_ start: String) throws -> Int {
-        try channels.web.requests().count { request in
-          request.path == "/hook" && request.body.contains("\"alert-channel:mail\"") && request.body.contains(start)
-        }
+      // On all but the one it is about.
+      func waitForTrouble(_ count: Int) throws {
+        try channels.wait(for: [0, count, count, count], of: "alert-channel:mail")
       }
       try site.withDaemon { daemon in
         try site.backup()
         try FileManager.default.moveItem(atPath: secret, toPath: aside)
-        try "wr0ng-s3cret\n".write(toFile: secret, atomically: false, encoding: .utf8)
-        try FileManager.default.setAttributes([.posixPermissions: 0o600], ofItemAtPath: secret)
-        try ProgramUser.postgres.own(secret)
+        try channels.writeSecret("wr0ng-s3cret", to: secret)
         try server.stop(.immediate)
-        try channels.wait(for: [0, 1, 1, 1])
-        try Poll.until(.seconds(30), "the trouble told", every: .milliseconds(300)) { try trouble("raised") == 1 }
+        try channels.wait(for: [0, 1, 1, 1], of: Self.condition)
+        try waitForTrouble(1)
         let condition = try site.json("status")["conditions"].array?.first { $0["id"].text == "alert-channel:mail" }
         let report = try #require(condition)
         #expect(report["summary"].text?.contains("did not let \"backupd\" log in") == true, "\(report)")
@@ -172,11 +94,11 @@ import Testing
         try FileManager.default.removeItem(atPath: secret)
         try FileManager.default.moveItem(atPath: aside, toPath: secret)
         // Tried again after pauses that have grown meanwhile.
-        try channels.wait(for: [1, 1, 1, 1], deadline: .seconds(120))
-        try Poll.until(.seconds(60), "its end told", every: .milliseconds(300)) { try trouble("resolved") == 1 }
+        try channels.wait(for: [1, 1, 1, 1], of: Self.condition, deadline: .seconds(120))
+        try waitForTrouble(2)
         try server.start()
-        try channels.wait(for: [2, 2, 2, 2], deadline: .seconds(90))
-        #expect(try trouble("raised") == 1 && trouble("resolved") == 1)
+        try channels.wait(for: [2, 2, 2, 2], of: Self.condition, deadline: .seconds(90))
+        try waitForTrouble(2)
         #expect(!daemon.log.contains("s3cret"))
       }
       try expectNoSecrets(site)
@@ -185,7 +107,6 @@ import Testing
 
   @Test("are tried by backupctl alerts test, which says what each channel answered") func tried() throws {
     try withChannels { _, channels in
-      try channels.configure()
       let site = channels.site
       try site.withDaemon { daemon in
         let all = try #require(try site.json("alerts", "test").array)

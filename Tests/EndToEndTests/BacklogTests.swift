@@ -6,13 +6,15 @@ import Testing
 @Suite("A landing directory whose disk is nearly full", .serialized, .enabled(if: ProgramUser.canSwitch))
 struct BacklogTests {
   @Test("takes no more, says so, keeps what it has, and goes on when there is room") func waits() throws {
-    try Self.run { server, site, disk in
-      try site.withDaemon { daemon in
+    try Self.run { server, channels, disk in
+      let site = channels.site
+      try ConditionSite.run(channels) { conditions in
         try Numbers.add(1, server)
         try site.backup()
         try site.waitUntilDurable(server)
         try SmallDisk.filled(disk, leavingMegabytes: 20) {
           try Self.waitUntilFull(site)
+          try conditions.expectRaised("wal-landing:main", severity: "critical")
           let held = try Self.flushed(site)
           for number in 2...4 { try ArchiveCommandTests.fill(server, number) }
           usleep(2_500_000)
@@ -21,12 +23,10 @@ struct BacklogTests {
             try LSN(server.psql("select confirmed from (select restart_lsn confirmed from pg_replication_slots) s"))
               <= held)
           #expect(try site.backupctl("status").status == .exited(3))
-          #expect(daemon.isRunning)
+          #expect(conditions.daemon.isRunning)
         }
         try site.waitUntilDurable(server)
-        try Poll.until(.seconds(30), "the condition's end", every: .milliseconds(100)) {
-          try Self.conditions(site) == []
-        }
+        try conditions.expectResolved("wal-landing:main")
         #expect(try site.json("wal", "gaps") == .array([]))
       }
       try Self.expect([1, 2, 3, 4], from: site)
@@ -34,7 +34,8 @@ struct BacklogTests {
   }
 
   @Test("drops the slot before the server's disk is full, where the job says so, and begins anew") func drops() throws {
-    try Self.run(wal: "on-full: drop-slot", walOnDisk: true) { server, site, disk in
+    try Self.run(wal: "on-full: drop-slot", walOnDisk: true) { server, channels, disk in
+      let site = channels.site
       try site.withDaemon { daemon in
         try Numbers.add(1, server)
         try site.backup()
@@ -62,7 +63,8 @@ struct BacklogTests {
   }
 
   @Test("is refused for a synchronous job where it forgets everything") func volatile() throws {
-    try Self.run(wal: "synchronous: true") { server, site, disk in
+    try Self.run(wal: "synchronous: true") { server, channels, disk in
+      let site = channels.site
       try site.withDaemon { _ in
         try Poll.until(.seconds(30), "the WAL job's error", every: .milliseconds(100)) {
           try site.json("wal", "status")[0]["error"].isNull == false || Self.conditions(site) != []
@@ -79,7 +81,7 @@ struct BacklogTests {
   /// A server, and an installation whose state lies on a small disk.
   private static func run(
     wal keys: String = "on-full: wait", walOnDisk: Bool = false,
-    _ body: (PostgresServer, BackupSite, String) throws -> Void
+    _ body: (PostgresServer, AlertChannels, String) throws -> Void
   ) throws {
     try SmallDisk.run(megabytes: 400) { disk in
       let options = ["min_wal_size": "32MB", "max_wal_size": "32MB"]
@@ -97,10 +99,13 @@ struct BacklogTests {
           $0.clusterKeys = ["data-directory: \(server.dataDirectory)"]
         }
         try BackupSite.run(server, change: change) { site in
-          try site.writeConfiguration(
-            site.standardConfiguration.replacingOccurrences(of: site.state + ",", with: disk + "/state,")
-              .replacingOccurrences(of: "kind: wal,", with: "kind: wal, \(keys),"))
-          try body(server, site, disk)
+          try AlertChannels.run(site) { channels in
+            // What follows for the slot is looked at so seldom that the cause is told first.
+            try channels.configure(
+              monitoring: ["interval: 30s"],
+              replacing: [(site.state + ",", disk + "/state,"), ("kind: wal,", "kind: wal, \(keys),")])
+            try body(server, channels, disk)
+          }
         }
       }
     }

@@ -148,27 +148,31 @@ import Testing
     try PostgresServer.run { server in
       try Ledger.create(server)
       try BackupSite.run(server) { site in
-        try site.configureDrill(server, keys: ["amcheck: false"], checks: nil)
-        try site.withDaemon { _ in
-          try Poll.until(.seconds(30), "a heartbeat") {
-            try server.psql("select to_regclass('backupd.heartbeat') is not null") == "t"
-              && server.psql("select count(*) from backupd.heartbeat") == "1"
-          }
-          try server.psql(
-            """
-            create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
-            create trigger refuse before insert or update on backupd.heartbeat execute function refuse();
-            """)
-          _ = try site.backup()
-          try server.psql("insert into ledger (written) values (now())")
-          try site.waitUntilDurable(server)
-          try site.failingDrill("heartbeat", "nothing after it is proven")
-          let conditions = try site.json("status")["conditions"].array ?? []
-          let found = conditions.first { $0["id"].text == "heartbeat:main" }
-          #expect(found?["detail"].text?.contains("not now") == true, "\(conditions)")
-          try server.psql("drop trigger refuse on backupd.heartbeat")
-          try Poll.until(.seconds(60), "the end of the condition", every: .milliseconds(200)) {
-            try site.json("status")["conditions"].array?.contains { $0["id"].text == "heartbeat:main" } == false
+        try AlertChannels.run(site) { channels in
+          try site.configureDrill(server, keys: ["amcheck: false"], checks: nil)
+          try channels.extendConfiguration()
+          try ConditionSite.run(channels) { conditions in
+            try Poll.until(.seconds(30), "a heartbeat") {
+              try server.psql("select to_regclass('backupd.heartbeat') is not null") == "t"
+                && server.psql("select count(*) from backupd.heartbeat") == "1"
+            }
+            try server.psql(
+              """
+              create function refuse() returns trigger language plpgsql as $$ begin raise 'not now'; end $$;
+              create trigger refuse before insert or update on backupd.heartbeat execute function refuse();
+              """)
+            _ = try site.backup()
+            try server.psql("insert into ledger (written) values (now())")
+            try site.waitUntilDurable(server)
+            try site.failingDrill("heartbeat", "nothing after it is proven")
+            let (beat, drill) = ("heartbeat:main", "job:validation")
+            #expect(try conditions.expectRaised(beat, severity: "warning", besides: [drill]).contains("not now"))
+            try conditions.expectRaised(drill, severity: "critical", besides: [beat])
+            try server.psql("drop trigger refuse on backupd.heartbeat")
+            try conditions.expectResolved(beat, besides: [drill])
+            try site.waitUntilDurable(server)
+            #expect(try site.drill()["outcome"].text == "succeeded")
+            try conditions.expectResolved(drill, besides: [beat])
           }
         }
       }

@@ -74,15 +74,18 @@ import Testing
         var wrong = text
         wrong.replaceSubrange(year, with: "\"finished\" : \"19")
         try wrong.write(toFile: path, atomically: false, encoding: .utf8)
-        try site.withDaemon { _ in
-          try site.backup()
-          try Poll.until(.seconds(60), "a condition", every: .milliseconds(200)) {
-            let conditions = try site.json("status")["conditions"].array ?? []
-            return conditions.contains { $0["id"].text == "prune:main" }
+        try AlertChannels.run(site) { channels in
+          try channels.configure()
+          try ConditionSite.run(channels) { conditions in
+            try site.backup()
+            let told = try conditions.expectRaised("prune:main", severity: "warning")
+            #expect(told.contains("clock has jumped"), "\(told)")
+            #expect(try site.backupctl("status").status == .exited(3))
+            #expect(try Self.deleted(site).count == 1)
+            try text.write(toFile: path, atomically: false, encoding: .utf8)
+            try site.backup()
+            try conditions.expectResolved("prune:main")
           }
-          let status = try site.backupctl("status")
-          #expect(status.status == .exited(3) && status.standardOutput.contains("clock has jumped"))
-          #expect(try Self.deleted(site).count == 1)
         }
       }
     }

@@ -77,21 +77,46 @@ struct ServerConditionTests {
     }
   }
 
-  @Test("whose limit the slot exceeds, which loses WAL") func slotLost() throws {
-    let options = ["max_slot_wal_keep_size": "32MB", "min_wal_size": "32MB", "max_wal_size": "32MB"]
+  @Test("whose limit the slot exceeds: it is about to lose WAL, and then has") func slotLost() throws {
+    let options = ["max_slot_wal_keep_size": "32MB", "min_wal_size": "32MB", "max_wal_size": "4GB"]
     try PostgresServer.run(options: options) { server in
       try Numbers.create(server)
       try ConditionSite.run(server) { conditions in
         try conditions.site.backup()
         try Self.refuseReplication(server) {
-          for number in 1...6 {
-            try ArchiveCommandTests.fill(server, number)
-            try server.psql("checkpoint")
-          }
+          // Not seen on the way there: less and less room would be told as worse and worse.
+          conditions.daemon.program.signal(SIGSTOP)
+          for number in 1...6 { try ArchiveCommandTests.fill(server, number) }
+          conditions.daemon.program.signal(SIGCONT)
           let text = try conditions.expectRaised("slot:main", severity: "critical")
-          #expect(text.contains("has lost WAL"), "\(text)")
+          #expect(text.contains("is about to lose WAL") && text.contains("\"unreserved\""), "\(text)")
+          // The room that the slot has left, foreseen.
+          try conditions.expectRaised("wal-server:main", severity: "critical", besides: ["slot:main"])
+          try server.psql("checkpoint")
+          try Poll.until(.seconds(30), "the loss", every: .milliseconds(200)) {
+            try conditions.site.backupctl("status").standardOutput.contains("has lost WAL")
+          }
         }
-        try conditions.expectResolved("slot:main", deadline: .seconds(120))
+        // The gap is another condition, which the base backup behind it ends.
+        try conditions.expectResolved("slot:main", besides: ["wal-gap:main"], deadline: .seconds(120))
+        try conditions.expectResolved("wal-gap:main", besides: ["slot:main"])
+        try conditions.expectResolved("wal-server:main", besides: ["slot:main", "wal-gap:main"])
+      }
+    }
+  }
+
+  @Test("that gives no more WAL, within a minute") func notReceived() throws {
+    try PostgresServer.run { server in
+      // Its slot is looked at so seldom that what is told is why it is not in use.
+      try ConditionSite.run(server, monitoring: ["interval: 30s"]) { conditions in
+        try conditions.site.waitUntilDurable(server)
+        try Self.refuseReplication(server) {
+          let refused = ContinuousClock.now
+          let text = try conditions.expectRaised("wal:main", severity: "warning")
+          Programs.note("told \(ContinuousClock.now - refused) after replication was refused")
+          #expect(text.contains("pg_hba.conf"), "\(text)")
+        }
+        try conditions.expectResolved("wal:main")
       }
     }
   }

@@ -12,11 +12,26 @@ struct StoreConditionTests {
         try Program.succeed("chmod", ["000", store])
         defer { _ = try? Program.run("chmod", ["755", store]) }
         let id = "store-unreachable:local"
-        try Poll.until(.seconds(60), id, every: .milliseconds(200)) { conditions.told("condition raised", of: id) > 0 }
         // What status finds for itself may be beside it, and is told nobody.
-        #expect(try conditions.raised().filter { $0 != "repository:main" } == [id])
+        try conditions.expectRaised(id, besides: ["repository:main"])
         try Program.succeed("chmod", ["755", store])
         try conditions.expectResolved(id)
+      }
+    }
+  }
+
+  @Test("that what it holds of a cluster cannot be read") func unreadable() throws {
+    try PostgresServer.run { server in
+      try ConditionSite.run(server, change: { $0.streamsWAL = false }) { conditions in
+        try conditions.site.backup()
+        try Self.waitUntilPruned(conditions)
+        let directory = conditions.site.store + "/clusters/main"
+        try Program.succeed("chmod", ["000", directory])
+        defer { _ = try? Program.run("chmod", ["755", directory]) }
+        let text = try conditions.expectRaised("repository:main", severity: "critical")
+        #expect(text.contains("Permission denied"), "\(text)")
+        try Program.succeed("chmod", ["755", directory])
+        try conditions.expectResolved("repository:main")
       }
     }
   }
@@ -31,20 +46,17 @@ struct StoreConditionTests {
           let keys = try server.makeUser("daemon", policy: policy)
           try site.succeed("repository", "create")
           try ProtectedSite.configure(site, server, keys: keys)
-          let text = try String(contentsOfFile: site.configuration, encoding: .utf8)
-          try site.writeConfiguration(text + "\nmonitoring: {interval: 1s}\n")
-          try site.withDaemon { daemon in
-            let conditions = ConditionSite(site: site, daemon: daemon)
-            try site.waitUntilDurable(database)
-            try server.amazon("iam.delete_user_policy(UserName=words[0], PolicyName='store')", "daemon")
-            let id = "store-unreachable:cloud"
-            try Poll.until(.seconds(60), id, every: .milliseconds(200)) {
-              conditions.told("condition raised", of: id) > 0
+          try AlertChannels.run(site) { channels in
+            try channels.extendConfiguration()
+            try ConditionSite.run(channels) { conditions in
+              try site.waitUntilDurable(database)
+              try server.amazon("iam.delete_user_policy(UserName=words[0], PolicyName='store')", "daemon")
+              let id = "store-unreachable:cloud"
+              try conditions.expectRaised(id, besides: ["repository:main"])
+              try server.amazon(
+                "iam.put_user_policy(UserName=words[0], PolicyName='store', PolicyDocument=words[1])", "daemon", policy)
+              try conditions.expectResolved(id, deadline: .seconds(120))
             }
-            #expect(try conditions.raised().filter { $0 != "repository:main" } == [id])
-            try server.amazon(
-              "iam.put_user_policy(UserName=words[0], PolicyName='store', PolicyDocument=words[1])", "daemon", policy)
-            try conditions.expectResolved(id, deadline: .seconds(120))
           }
         }
       }
@@ -58,28 +70,23 @@ struct StoreConditionTests {
         try BackupSite.run(database, creating: false) { site in
           try ProtectedSite.configure(site, server)
           try site.succeed("repository", "create")
-          let text = try String(contentsOfFile: site.configuration, encoding: .utf8)
-          try site.writeConfiguration(text + "\nmonitoring: {interval: 1s}\n")
           let pid = try #require(server.facts["pid"].flatMap { Int32($0) })
-          try site.withDaemon { daemon in
-            let conditions = ConditionSite(site: site, daemon: daemon)
-            try site.waitUntilDurable(database)
-            defer { kill(pid, SIGCONT) }
-            kill(pid, SIGSTOP)
-            // Not by status, which reads the store itself.
-            func waitUntilTold(_ what: String, of id: String) throws {
-              try Poll.until(.seconds(60), "\(what): \(id)", every: .milliseconds(100)) {
-                conditions.told(what, of: id) > 0
-              }
+          try AlertChannels.run(site) { channels in
+            try channels.extendConfiguration()
+            try ConditionSite.run(channels) { conditions in
+              try site.waitUntilDurable(database)
+              defer { kill(pid, SIGCONT) }
+              kill(pid, SIGSTOP)
+              // Not by status, which reads the store itself.
+              let (store, server) = ("store-unreachable:cloud", "server:main")
+              try channels.expectTold(["raised"], of: store)
+              try database.crash()
+              try channels.expectTold(["raised"], of: server, besides: [store])
+              try database.start()
+              try channels.expectTold(["raised", "resolved"], of: server, besides: [store])
+              kill(pid, SIGCONT)
+              try conditions.expectResolved(store, besides: [server], deadline: .seconds(120))
             }
-            try waitUntilTold("condition raised", of: "store-unreachable:cloud")
-            try database.crash()
-            try waitUntilTold("condition raised", of: "server:main")
-            try database.start()
-            try waitUntilTold("condition resolved", of: "server:main")
-            kill(pid, SIGCONT)
-            try conditions.expectResolved("store-unreachable:cloud", deadline: .seconds(120))
-            #expect(conditions.told("condition raised", of: "server:main") == 1)
           }
         }
       }
@@ -101,23 +108,28 @@ struct StoreConditionTests {
     }
   }
 
-  @Test("one that lacks for too long what the others hold") func lag() throws {
+  @Test("one that takes nothing, and lacks for too long what the others hold") func lag() throws {
     try PostgresServer.run { server in
       try BackupSite.run(server, creating: false) { site in
-        let second = site.directory + "/second"
-        let stores = [("stores:\n", "stores:\n    second: {path: \(second), durability: eventual}\n")]
-        try site.configure(monitoring: ["lag-limit: 5s"], replacing: stores)
-        try site.succeed("repository", "create")
-        // Readable, and nothing can be added.
-        try Program.succeed("chmod", ["-R", "a-w", second])
-        defer { _ = try? Program.run("chmod", ["-R", "u+w", second]) }
-        try site.withDaemon { daemon in
-          let conditions = ConditionSite(site: site, daemon: daemon)
-          try site.backup()
-          let text = try conditions.expectRaised("store-lag:second")
-          #expect(text.contains("lags behind the others"), "\(text)")
-          try Program.succeed("chmod", ["-R", "u+w", second])
-          try conditions.expectResolved("store-lag:second", deadline: .seconds(120))
+        try AlertChannels.run(site) { channels in
+          let second = site.directory + "/second"
+          let stores = [("stores:\n", "stores:\n    second: {path: \(second), durability: eventual}\n")]
+          try channels.configure(monitoring: ["lag-limit: 9s"], replacing: stores)
+          try site.succeed("repository", "create")
+          // Readable, and nothing can be added.
+          try Program.succeed("chmod", ["-R", "a-w", second])
+          defer { _ = try? Program.run("chmod", ["-R", "u+w", second]) }
+          try ConditionSite.run(channels) { conditions in
+            try site.backup()
+            // The second follows after a few attempts, and before the first becomes critical.
+            let (lag, failure) = ("store-lag:second", "store:second")
+            let text = try conditions.expectRaised(lag, besides: [failure])
+            #expect(text.contains("lags behind the others"), "\(text)")
+            try conditions.expectRaised(failure, severity: "warning", besides: [lag])
+            try Program.succeed("chmod", ["-R", "u+w", second])
+            try conditions.expectResolved(lag, besides: [failure], deadline: .seconds(120))
+            try conditions.expectResolved(failure, besides: [lag])
+          }
         }
       }
     }
@@ -161,12 +173,9 @@ struct StoreConditionTests {
           try ProgramUser.postgres.own(manifest)
         }
         try put(good.prefix(good.count / 2))
-        try site.withDaemon { daemon in
-          let conditions = ConditionSite(site: site, daemon: daemon)
+        try ConditionSite.run(conditions.channels) { conditions in
           let name = "damaged-backup:\(id)"
-          try Poll.until(.seconds(60), name, every: .milliseconds(200)) {
-            conditions.told("condition raised", of: name) > 0
-          }
+          try conditions.expectRaised(name)
           try put(good)
           try conditions.expectResolved(name)
         }

@@ -34,15 +34,18 @@ import Testing
     try Self.run { server, site in
       let job = "  physical: {kind: physical, cluster: main}\n"
       try #require(site.standardConfiguration.contains(job))
-      try site.writeConfiguration(site.standardConfiguration.replacingOccurrences(of: job, with: ""))
-      try site.withDaemon { _ in
-        try Poll.until(.seconds(60), "the condition", every: .milliseconds(100)) { try Self.raised(site) != [] }
-        #expect(try site.backupctl("status").status == .exited(3))
-        let text = try site.succeed("wal", "gaps", "--acknowledge")
-        #expect(text.contains("acknowledged: the missing WAL of cluster main is known"), "\(text)")
-        #expect(try Self.raised(site) == [])
-        #expect(try site.json("wal", "gaps").array?.count == 1, "it stays recorded")
-        #expect(try site.succeed("wal", "gaps", "--acknowledge").contains("acknowledged:") == false)
+      try AlertChannels.run(site) { channels in
+        try channels.configure(replacing: [(job, "")])
+        try ConditionSite.run(channels) { conditions in
+          try conditions.expectRaised("wal-gap:main", severity: "critical")
+          #expect(try site.backupctl("status").status == .exited(3))
+          let text = try site.succeed("wal", "gaps", "--acknowledge")
+          #expect(text.contains("acknowledged: the missing WAL of cluster main is known"), "\(text)")
+          #expect(try Self.raised(site) == [])
+          #expect(try site.json("wal", "gaps").array?.count == 1, "it stays recorded")
+          #expect(try site.succeed("wal", "gaps", "--acknowledge").contains("acknowledged:") == false)
+          try conditions.expectResolved("wal-gap:main")
+        }
       }
       let result = try site.backupctl("wal", "gaps", "--acknowledge")
       #expect(result.status == .exited(1) && result.standardError.contains("HINT"), "there is no daemon")
