@@ -118,6 +118,10 @@ import Testing
     let replication = try Sessions.replication(server.tcpConnection)
     let stream = try replication.streamWAL(slot: nil, from: try here(replication))
     let address = replication.address
+    // One that has not begun to stream is ended like any other backend.
+    try Poll.until(.seconds(20), "the stream") {
+      try server.psql("select string_agg(state, ',') from pg_stat_replication") == "streaming"
+    }
     try runTogether(
       Cancellation(), label: "stop",
       [

@@ -110,7 +110,8 @@ import Testing
   func stalled() {
     func attempts(_ schedule: RetrySchedule, failing: Int) -> Int {
       var count = 0
-      try? schedule.run(Cancellation(), advice: { _ in .again(after: nil) }) { attempt in
+      func again(_: any Error) -> RetrySchedule.Advice { .again(after: nil) }
+      try? schedule.run(Cancellation(), advice: again) { attempt in
         count = attempt + 1
         try Cancellation().sleep(.milliseconds(20))
         if attempt < failing { throw Transient() }
