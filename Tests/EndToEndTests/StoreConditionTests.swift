@@ -9,6 +9,8 @@ struct StoreConditionTests {
     try PostgresServer.run { server in
       try ConditionSite.run(server) { conditions in
         let store = conditions.site.store
+        // Without a store at its start the daemon makes no slot, which is a condition of its own.
+        try conditions.site.waitUntilDurable(server)
         try Program.succeed("chmod", ["000", store])
         defer { _ = try? Program.run("chmod", ["755", store]) }
         let id = "store-unreachable:local"
