@@ -236,7 +236,8 @@ class Exchange:
         fault = self.fault
         is_good = 200 <= answer.status < 300
         if fault in ("reset-response", "close-response", "long-length", "short-length"):
-            is_short = not answer.body or not is_good or self.method == "HEAD"
+            # What a server says besides of a deletion that succeeded nobody reads.
+            is_short = not answer.body or not is_good or self.method in ("HEAD", "DELETE")
             if is_short: fault = self.fault = "reset-after"
         if fault == "hang-length" and (not answer.body or not is_good or self.method == "HEAD"): fault = "hang"
         if fault in ("hang", "hang-length", "crawl"): self.stall(fault, answer)
