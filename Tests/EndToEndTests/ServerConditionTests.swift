@@ -90,8 +90,6 @@ struct ServerConditionTests {
           conditions.daemon.program.signal(SIGCONT)
           let text = try conditions.expectRaised("slot:main", severity: "critical")
           #expect(text.contains("is about to lose WAL") && text.contains("\"unreserved\""), "\(text)")
-          // The room that the slot has left, foreseen.
-          try conditions.expectRaised("wal-server:main", severity: "critical", besides: ["slot:main"])
           try server.psql("checkpoint")
           try Poll.until(.seconds(30), "the loss", every: .milliseconds(200)) {
             try conditions.site.backupctl("status").standardOutput.contains("has lost WAL")
@@ -100,7 +98,6 @@ struct ServerConditionTests {
         // The gap is another condition, which the base backup behind it ends.
         try conditions.expectResolved("slot:main", besides: ["wal-gap:main"], deadline: .seconds(120))
         try conditions.expectResolved("wal-gap:main", besides: ["slot:main"])
-        try conditions.expectResolved("wal-server:main", besides: ["slot:main", "wal-gap:main"])
       }
     }
   }
