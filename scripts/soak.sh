@@ -10,7 +10,7 @@ set -euo pipefail
 cd "$repo_root"
 swift build -c release --static-swift-stdlib
 BACKUPD_BIN=$(swift build -c release --static-swift-stdlib --show-bin-path)
-export BACKUPD_BIN BACKUPD_SOAK=1 BACKUPD_SOAK_SEED=${SOAK_SEED:-$RANDOM} BACKUPD_SOAK_MINUTES=${SOAK_MINUTES:-}
+export BACKUPD_BIN TEST_MINUTES=${TEST_MINUTES:-1000} BACKUPD_SOAK=1 BACKUPD_SOAK_SEED=${SOAK_SEED:-$RANDOM} BACKUPD_SOAK_MINUTES=${SOAK_MINUTES:-}
 say "seed $BACKUPD_SOAK_SEED"
 [ $# -gt 0 ] || set -- --filter Soak
 scripts/test.sh "$@"
