@@ -269,6 +269,37 @@ let day: Duration = .seconds(86400)
     }
   }
 
+  @Test("is not held up by a lease that a store took after its request was given up")
+  func lateLease() throws {
+    try RepositoryFixture.run { fixture throws in
+      let pruned = PrunedSeries(fixture)
+      var generator = SystemRandomNumberGenerator()
+      try pruned.take(2, using: &generator)
+      let late = Mutex<ObjectName?>(nil)
+      let store = fixture.stores[0]
+      store.faults.withLock {
+        $0.beforePut = { name in
+          let isFirst = late.withLock { late in
+            defer { if late == nil { late = name } }
+            return late == nil
+          }
+          if isFirst { throw CancellationError() }
+        }
+      }
+      #expect(throws: CancellationError.self) {
+        try Lease(.prune, fixture.repository, fixture.lineage, cancellation: Cancellation())
+      }
+      store.faults.withLock { $0.beforePut = { _ in } }
+      let name = try #require(late.withLock { $0 })
+      let record = Lease.Record(purpose: .prune, taken: .now(), renewed: .now(), expires: .now() + Lease.life)
+      try fixture.repository.putDocument(record, name, in: fixture.repository.required[0], cancellation: Cancellation())
+      let report = try pruned.prune(policy: .init(count: 1))
+      #expect(report.error == nil, "\(String(describing: report.error))")
+      #expect(report.entries.contains { $0.action == .tombstone && $0.kind == "backup" }, "\(report)")
+      #expect(try fixture.files(below: fixture.lineage.leasesPrefix).isEmpty)
+    }
+  }
+
   @Test("removes WAL that ends before every backup, and slices whose segment is there")
   func wal() throws {
     try RepositoryFixture.run { fixture throws in

@@ -67,7 +67,7 @@ public final class Lease: @unchecked Sendable {
     do {
       try put()
     } catch {
-      release()
+      release(mayAppear: true)
       throw error
     }
     let timer = DispatchSource.makeTimerSource(queue: queue)
@@ -150,7 +150,11 @@ public final class Lease: @unchecked Sendable {
   }
 
   /// Takes the lease back. What cannot be removed expires by itself; to this process it means nothing from now on.
-  public func release() {
+  public func release() { release(mayAppear: false) }
+
+  /// - Parameter mayAppear: A request was given up, which the store may obey after all that is asked here: what it then
+  ///   holds must not count.
+  private func release(mayAppear: Bool) {
     timer?.cancel()
     let number = state.withLock { state in
       state.isReleased = true
@@ -158,6 +162,7 @@ public final class Lease: @unchecked Sendable {
     }
     do {
       try queue.sync { try remove(upTo: number) }
+      if mayAppear { queue.sync { tellEnd(number + 1) } }
     } catch {
       Self.left.withLock { _ = $0.insert(holder.description) }
       if (error as? StorageError)?.isDeletionRefused == true { queue.sync { tellEnd(number + 1) } }
