@@ -10,6 +10,10 @@ public final class SFTPClient: Sendable {
   private let login: SFTPLogin
   private let pool: CurlPool
   private let passphrase = Mutex<Secret?>(nil)
+  /// How often the server has refused us since it last let us in; nil before that.
+  private let refusals = Mutex<Int?>(nil)
+  /// So often a login is tried again that worked before: a lost connection is known by no other words than a revoked key.
+  private static let toleratedRefusals = 10
   public var counters: TransferCounters { pool.counters }
   /// Calls at once.
   public var connections: Int { pool.options.connections }
@@ -104,11 +108,24 @@ public final class SFTPClient: Sendable {
       identify(handle, secret)
       prepare(handle)
     } finish: { handle, code, text in
-      if code == CURLE_OK { return finish(handle) }
-      // It may have been replaced together with the key.
-      if code == CURLE_LOGIN_DENIED { passphrase.withLock { $0 = nil } }
+      if code == CURLE_OK {
+        refusals.withLock { $0 = 0 }
+        return finish(handle)
+      }
+      if code == CURLE_LOGIN_DENIED { throw refused(text) }
       throw SFTPError(code, text, login) ?? pool.failure(code, text, login.address, exchange)
     }
+  }
+
+  private func refused(_ text: String) -> SFTPError {
+    // It may have been replaced together with the key.
+    passphrase.withLock { $0 = nil }
+    let isTolerated = refusals.withLock { refusals in
+      guard let count = refusals else { return false }
+      refusals = count + 1
+      return count < Self.toleratedRefusals
+    }
+    return SFTPError(isTolerated ? .loginRefusedOnce : .loginRefused, login, reason: text + ".")
   }
 
   /// Who we are, and by what the server proves itself.

@@ -14,6 +14,8 @@ public struct SFTPError: RemoteError {
     case diskFull
     case hostKeyUnknown
     case loginRefused
+    /// The same by a server that let us in before: a connection lost during the login looks the same.
+    case loginRefusedOnce
     /// Not what was asked for, or in no form that we know.
     case unreadable
   }
@@ -45,7 +47,7 @@ public struct SFTPError: RemoteError {
   /// "Operation failed" is SFTP's word for much: a full disk, a quota, a name that is taken.
   public var isTransient: Bool {
     switch kind {
-    case .commandRefused, .diskFull, .unreadable: true
+    case .commandRefused, .diskFull, .loginRefusedOnce, .unreadable: true
     case .missing, .beyondEnd, .accessDenied, .hostKeyUnknown, .loginRefused: false
     }
   }
@@ -56,7 +58,7 @@ public struct SFTPError: RemoteError {
     case .commandRefused, .diskFull: "\"\(login.address)\" could not do it"
     case .accessDenied: "\"\(login.address)\" denied access"
     case .hostKeyUnknown: "could not trust \"\(login.address)\""
-    case .loginRefused: "could not log in to \"\(login.address)\" as \"\(login.user)\""
+    case .loginRefused, .loginRefusedOnce: "could not log in to \"\(login.address)\" as \"\(login.user)\""
     case .unreadable: "could not understand \"\(login.address)\""
     }
   }
@@ -71,7 +73,7 @@ public struct SFTPError: RemoteError {
     case .hostKeyUnknown:
       "Add it by \"ssh-keyscan -p \(login.port) \(login.host) >> \(login.knownHostsFile)\", once you have compared it "
         + "with the server's own \"ssh-keygen -lf\"."
-    case .loginRefused:
+    case .loginRefused, .loginRefusedOnce:
       login.privateKeyFile.map { "Check that \"\($0)\" is readable and that the server accepts it for this user." }
         ?? "Check that SSH_AUTH_SOCK names an agent that holds a key which the server accepts for this user."
     case .accessDenied: "Check who owns the store's directory on the server, and its modes."
