@@ -64,7 +64,7 @@ let package = Package(
     module("Storage", ["BackupModel", "BlockingWork", "Cryptography", "DurableFiles", "Transfer"]),
     module(
       "KeyManagement", ["BackupModel", "BlockingWork", "CLinux", "Cryptography", "DurableFiles", "Transfer"]),
-    module("JobState", ["BackupModel", "DurableFiles"]),
+    module("JobState", ["BackupModel", "DurableFiles", logging]),
     module(
       "Repository",
       [

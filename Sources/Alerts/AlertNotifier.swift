@@ -99,9 +99,7 @@ public final class AlertNotifier: Sendable {
   /// What is wrong with a channel that is not there is wrong no longer.
   private func forget(except kept: Set<String>) {
     for condition in state.conditions() where condition.id.hasPrefix("alert-channel:") && !kept.contains(condition.id) {
-      do { try state.resolve(condition.id) } catch {
-        logger.error("condition not recorded", metadata: ["error": "\(ErrorReport(error))"])
-      }
+      logger.attempt { try state.resolve(condition.id) }
     }
   }
 

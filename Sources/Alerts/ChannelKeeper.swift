@@ -209,16 +209,10 @@ final class ChannelKeeper: Sendable {
   }
 
   private func raise(_ report: ErrorReport, _ severity: Condition.Severity) {
-    note {
+    logger.attempt {
       _ = try state.raise(Condition(id: conditionID, severity: severity, since: options.now(), report: report))
     }
   }
 
-  private func resolve() { note { _ = try state.resolve(conditionID) } }
-
-  private func note(_ body: () throws -> Void) {
-    do { try body() } catch {
-      logger.error("condition not recorded", metadata: ["error": "\(ErrorReport(error))"])
-    }
-  }
+  private func resolve() { logger.attempt { _ = try state.resolve(conditionID) } }
 }

@@ -79,7 +79,7 @@ public struct HealthPing: Sendable {
 
   /// One call that is lost is everyday, and whoever waits for them allows for it.
   private func tell(_ failures: Int) async {
-    do {
+    logger.attempt {
       if failures >= 3 {
         try state.raise(
           Condition(
@@ -91,8 +91,6 @@ public struct HealthPing: Sendable {
       } else if failures == 0 {
         try state.resolve(Self.conditionID)
       }
-    } catch {
-      logger.error("condition not recorded", metadata: ["error": "\(ErrorReport(error))"])
     }
   }
 }

@@ -37,7 +37,7 @@ final class HeartbeatKeeper: Sendable {
     } catch {
       // By cancellation only.
     }
-    if cancellation.isCancelled { note { _ = try state.resolve(conditionID) } }
+    if cancellation.isCancelled { logger.attempt { _ = try state.resolve(conditionID) } }
   }
 
   private func keep(_ cancellation: Cancellation) throws {
@@ -47,7 +47,7 @@ final class HeartbeatKeeper: Sendable {
         try beat(cancellation) {
           if failures > 0 { logger.notice("heartbeats are written again") }
           failures = 0
-          note { _ = try state.resolve(conditionID) }
+          logger.attempt { _ = try state.resolve(conditionID) }
         }
       } catch let error as CancellationError {
         throw error
@@ -96,7 +96,7 @@ final class HeartbeatKeeper: Sendable {
     logger.warning("no heartbeat written, trying again", metadata: ["attempt": "\(failures)", "error": "\(report)"])
     // A restart of the server is everyday; a drill would fail for want of what is missing longer.
     guard failures >= 3 || !mayPass else { return }
-    note {
+    logger.attempt {
       _ = try state.raise(
         Condition(
           id: conditionID, severity: .warning, since: .now(),
@@ -104,12 +104,6 @@ final class HeartbeatKeeper: Sendable {
             summary: "no heartbeat is written to cluster \"\(job.cluster)\": \(report.summary)", detail: report.detail,
             hint: report.hint ?? "Give the role what docs/operations/drills.md names, or set heartbeat: false."),
           cluster: job.cluster))
-    }
-  }
-
-  private func note(_ body: () throws -> Void) {
-    do { try body() } catch {
-      logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
     }
   }
 }

@@ -46,7 +46,7 @@ extension JobRunner {
 
   func enqueue(_ runs: [LiveRun]) {
     for run in runs {
-      note(while: "record the run") { try state.begin(run.record) }
+      logger.attempt(to: "record the run") { try state.begin(run.record) }
       watch.tell(run.record)
     }
     waiting += runs
@@ -123,7 +123,7 @@ extension JobRunner {
     running[run.id] = nil
     if stuck.removeValue(forKey: run.id) != nil {
       logger.notice("a run that did not end has ended after all", metadata: metadata(run))
-      note(while: "record a condition") { _ = try state.resolve("stuck:\(run.job.id)") }
+      logger.attempt { _ = try state.resolve("stuck:\(run.job.id)") }
     }
     end(run) { $0.requests = before.difference(to: repository) }
     dispatch()
@@ -134,7 +134,7 @@ extension JobRunner {
     guard running.removeValue(forKey: run.id) != nil else { return }
     stuck[run.id] = run
     let report = ErrorReport(JobsError.stuck(run.job.id, run.job.deadline))
-    note(while: "record a condition") {
+    logger.attempt {
       _ = try state.raise(
         Condition(
           id: "stuck:\(run.job.id)", severity: .critical, since: now, report: report, cluster: run.job.cluster,
@@ -154,7 +154,7 @@ extension JobRunner {
     record.finished = now
     record.progress = nil
     if record.outcome == nil { record.outcome = .interrupted }
-    note(while: "record the run's end") { try state.end(record) }
+    logger.attempt(to: "record the run's end") { try state.end(record) }
     if record.madeBackup { storesChanged.raise() }
     watch.tell(record)
     report(record)
@@ -175,7 +175,7 @@ extension JobRunner {
       metadata["error"] = "\(report)"
       metadata[JournalMessage.key] = JournalMessage.runFailed.metadata
       logger.error("run failed", metadata: metadata)
-      note(while: "record a condition") {
+      logger.attempt {
         _ = try state.raise(
           Condition(
             id: id, severity: .critical, since: now, report: report, cluster: record.cluster, job: record.job))
@@ -183,7 +183,7 @@ extension JobRunner {
     case .succeeded:
       for warning in record.warnings { logger.warning("\(warning)", metadata: metadata) }
       logger.info("run ends", metadata: metadata)
-      note(while: "record a condition") {
+      logger.attempt {
         _ = try state.resolve(id)
         try settleGap(record)
       }

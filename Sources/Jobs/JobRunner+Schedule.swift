@@ -15,7 +15,7 @@ extension JobRunner {
     }
     let lastDue = state.state(of: job.id).lastDue
     if plan.set(job.id, timetable, lastDue: lastDue, now: now) {
-      note(while: "record when a job was due") { try state.resetDue(now, of: job.id) }
+      logger.attempt(to: "record when a job was due") { try state.resetDue(now, of: job.id) }
     }
   }
 
@@ -68,7 +68,7 @@ extension JobRunner {
     logger.warning(
       "the clock was set back, the schedule begins anew", metadata: ["step": "\(DurationText.format(step))"])
     for job in jobs.jobs where job.timetable != nil {
-      note(while: "record when a job was due") { try state.resetDue(now, of: job.id) }
+      logger.attempt(to: "record when a job was due") { try state.resetDue(now, of: job.id) }
     }
   }
 
@@ -103,7 +103,7 @@ extension JobRunner {
     record.outcome = .skipped
     record.times = times > 1 ? times : nil
     record.error = ErrorReport(summary: "run of job \"\(job.id)\" skipped", detail: reason)
-    note(while: "record the run") {
+    logger.attempt(to: "record the run") {
       try state.end(record)
       if let last { try state.markDue(last, of: job.id) }
     }
@@ -117,7 +117,7 @@ extension JobRunner {
     let uptime = options.clock.uptime
     guard uptime >= nextHistoryPrune else { return }
     nextHistoryPrune = uptime + .seconds(86400)
-    note(while: "forget runs that ended long ago") {
+    logger.attempt(to: "forget runs that ended long ago") {
       let months = try state.pruneHistory(olderThan: jobs.history, now: now)
       if months > 0 { logger.info("runs that ended long ago are forgotten", metadata: ["months": "\(months)"]) }
     }
@@ -141,7 +141,7 @@ extension JobRunner {
 
   private func firstPrune(of cluster: ClusterID) -> Timestamp {
     var last: Timestamp?
-    note(while: "read when cluster \"\(cluster)\" was pruned") {
+    logger.attempt(to: "read when cluster \"\(cluster)\" was pruned") {
       last = try state.pruneState(of: cluster, now: now)?.finished
     }
     // One that was never pruned has nothing to prune before its first backup.

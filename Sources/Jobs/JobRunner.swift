@@ -138,7 +138,7 @@ public actor JobRunner {
   /// A job that is no longer configured: what was wrong with it no longer is.
   private func forget(_ id: JobID) {
     plan.remove(id)
-    note(while: "record a condition") { _ = try state.resolve("job:\(id)") }
+    logger.attempt { _ = try state.resolve("job:\(id)") }
   }
 
   private func keepStores() {
@@ -176,14 +176,5 @@ public actor JobRunner {
     for run in waiting + running.values { end(run) { $0.outcome = .interrupted } }
     waiting = []
     running = [:]
-  }
-
-  /// State that cannot be written is reported; the work itself goes on.
-  func note(while action: String, _ body: () throws -> Void) {
-    do {
-      try body()
-    } catch {
-      logger.error("could not \(action)", metadata: ["error": "\(ErrorReport(error))"])
-    }
   }
 }

@@ -81,7 +81,7 @@ extension ObjectivesKeeper {
     let known = state.conditions().first { $0.id == id }
     // The text holds the facts of the moment it was raised: once is enough.
     guard known?.severity != severity else { return }
-    note {
+    logger.attempt {
       guard let severity else {
         _ = try state.resolve(id)
         logger.notice("objective is met again", metadata: ["condition": "\(id)"])

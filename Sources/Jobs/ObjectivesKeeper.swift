@@ -112,7 +112,7 @@ public final class ObjectivesKeeper: Sendable {
     let names = Set(memory.withLock { $0.subject.tiers }.map(\.id))
     for condition in state.conditions() {
       guard let tier = ObjectiveCondition.tier(of: condition.id), !names.contains(tier) else { continue }
-      note { _ = try state.resolve(condition.id) }
+      logger.attempt { _ = try state.resolve(condition.id) }
     }
   }
 
@@ -202,12 +202,5 @@ public final class ObjectivesKeeper: Sendable {
       return true
     }
     if isDue { try history.prune(olderThan: subject.history, now: clock.now) }
-  }
-
-  /// What cannot be recorded is reported; judging goes on.
-  func note(_ body: () throws -> Void) {
-    do { try body() } catch {
-      logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
-    }
   }
 }

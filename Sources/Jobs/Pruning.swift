@@ -110,11 +110,9 @@ struct Pruning: Sendable {
       metadata: [
         "cluster": "\(cluster)", "error": "\(report)", JournalMessage.key: JournalMessage.pruneFailed.metadata,
       ])
-    do {
-      _ = try state.raise(
+    logger.attempt {
+      try state.raise(
         Condition(id: conditionID, severity: .warning, since: .now(), report: report, cluster: cluster))
-    } catch {
-      logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
     }
   }
 }

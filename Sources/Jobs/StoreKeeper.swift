@@ -69,7 +69,7 @@ final class StoreKeeper: Sendable {
     } catch {
       // By cancellation only.
     }
-    if cancellation.isCancelled { note { _ = try state.resolve(conditionID) } }
+    if cancellation.isCancelled { logger.attempt { _ = try state.resolve(conditionID) } }
   }
 
   private func keep(_ cancellation: Cancellation) throws {
@@ -88,7 +88,7 @@ final class StoreKeeper: Sendable {
         if failures > 0 { logger.notice("store works again") }
         failures = 0
         status.withLock { $0.error = nil }
-        note { _ = try state.resolve(conditionID) }
+        logger.attempt { _ = try state.resolve(conditionID) }
       } catch let error as CancellationError {
         throw error
       } catch {
@@ -111,19 +111,13 @@ final class StoreKeeper: Sendable {
       "store not filled, trying again", metadata: ["attempt": "\(failures)", "error": "\(report)"])
     // That it does not answer at all is told already, and ends all the same.
     guard failures >= 4, !state.isRaised("store-unreachable:\(store.id)") else { return }
-    note {
+    logger.attempt {
       _ = try state.raise(
         Condition(
           id: conditionID, severity: .warning, since: .now(),
           report: ErrorReport(
             summary: "store \"\(store.id)\" lags behind the others: \(report.summary)", detail: report.detail,
             hint: report.hint), store: store.id))
-    }
-  }
-
-  private func note(_ body: () throws -> Void) {
-    do { try body() } catch {
-      logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
     }
   }
 }

@@ -257,22 +257,15 @@ final class WALKeeper: Sendable {
 
   private func raise(_ condition: Condition, unless explanation: String? = nil) {
     if let explanation, state.isRaised(explanation) { return }
-    do {
-      _ = try state.raise(condition)
-    } catch {
-      logger.error("condition not recorded", metadata: ["error": "\(ErrorReport(error))"])
-    }
+    logger.attempt { try state.raise(condition) }
   }
 
   /// - Returns: Whether it was raised.
   @discardableResult
   private func resolve(_ id: String) -> Bool {
-    do {
-      return try state.resolve(id) != nil
-    } catch {
-      logger.error("condition not recorded", metadata: ["error": "\(ErrorReport(error))"])
-      return false
-    }
+    var wasRaised = false
+    logger.attempt { wasRaised = try state.resolve(id) != nil }
+    return wasRaised
   }
 }
 

@@ -131,7 +131,7 @@ public actor Monitor {
   private func judge() async -> Duration {
     let (plan, now) = (plan, Timestamp.now())
     if configured.update(plan.jobs, now: now) {
-      note { try state.write(configured, named: Self.file) }
+      logger.attempt { try state.write(configured, named: Self.file) }
     }
     let observations = await observe(plan, configured, now: now)
     let change = hysteresis.take(
@@ -142,7 +142,7 @@ public actor Monitor {
   }
 
   private func raise(_ condition: Condition) {
-    note {
+    logger.attempt {
       let isNew = !state.isRaised(condition.id)
       guard try state.raise(condition.about(plan)) else { return }
       logger.warning(
@@ -154,17 +154,10 @@ public actor Monitor {
   }
 
   private func resolve(_ id: String) {
-    note {
+    logger.attempt {
       guard let condition = try state.resolve(id) else { return }
       logger.notice(
         "condition resolved", metadata: ["condition": "\(id)", "since": "\(condition.since)"])
-    }
-  }
-
-  /// State that cannot be written is reported; what is wrong is told all the same.
-  private func note(_ body: () throws -> Void) {
-    do { try body() } catch {
-      logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
     }
   }
 }

@@ -6,12 +6,10 @@ import Logging
 /// Conditions of what the configuration no longer names, such as a job that was taken out while the daemon was down.
 enum ForgottenConditions {
   static func resolve(_ state: JobStateStore, _ configuration: Configuration, _ logger: Logger) {
-    do {
+    logger.attempt {
       for condition in try state.resolveConditions(where: { isGone($0, configuration) }) {
         logger.notice("condition ended, what it is about is gone", metadata: ["condition": "\(condition.id)"])
       }
-    } catch {
-      logger.error("condition not recorded", metadata: ["error": "\(ErrorReport(error))"])
     }
   }
 

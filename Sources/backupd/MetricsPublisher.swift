@@ -35,7 +35,7 @@ struct MetricsPublisher {
           written = .now
         }
       }
-      if settings.textFile == nil { note { _ = try control.state.resolve(Self.condition) } }
+      if settings.textFile == nil { control.logger.attempt { _ = try control.state.resolve(Self.condition) } }
       // Ends early only by cancellation, which the loop looks for itself.
       try? await Task.sleep(for: min(settings.interval, Self.freshness))
     }
@@ -51,17 +51,11 @@ struct MetricsPublisher {
       var report = ErrorReport(error)
       report.hint = report.hint ?? "See that the directory is there and may be written to: \"textfile\" of \"metrics\"."
       let condition = Condition(id: Self.condition, severity: .warning, since: .now(), report: report)
-      note {
+      control.logger.attempt {
         if try control.state.raise(condition) {
           control.logger.error("metrics not written", metadata: ["error": "\(report)"])
         }
       }
-    }
-  }
-
-  private func note(_ body: () throws -> Void) {
-    do { try body() } catch {
-      control.logger.error("could not record a condition", metadata: ["error": "\(ErrorReport(error))"])
     }
   }
 }
