@@ -5,7 +5,9 @@ import Testing
 
 @Suite("What is wrong with the daemon's own parts is told once, and its end once", .serialized)
 struct DaemonConditionTests {
-  @Test("a file that a reload refuses, metrics that cannot be written or served, and a run that fails") func own()
+  @Test(
+    "a file that a reload refuses, metrics that cannot be written or served, calls of the heartbeat, and a run that fails"
+  ) func own()
     throws
   {
     try PostgresServer.run { server in
@@ -17,6 +19,7 @@ struct DaemonConditionTests {
         let good = try String(contentsOfFile: conditions.site.configuration, encoding: .utf8)
         try expectRefused(conditions, good)
         try expectMetrics(conditions, good)
+        try expectHeartbeat(conditions, good)
         try expectFailedRun(conditions)
         try expectForgotten(conditions, good)
       }
@@ -58,8 +61,22 @@ struct DaemonConditionTests {
     #expect(try Program.succeed("curl", ["-sS", "http://127.0.0.1:\(port)/metrics"]).contains("backupd_up 1\n"))
   }
 
-  private func expectFailedRun(_ conditions: ConditionSite) throws {
+  /// Whoever waits for the daemon's calls is not there, and then is.
+  private func expectHeartbeat(_ conditions: ConditionSite, _ good: String) throws {
     let before = ["configuration", "metrics-"]
+    func configure(_ address: String) throws {
+      try conditions.site.writeConfiguration(good + "heartbeat: {url: \"\(address)/alive\", every: 1s}\n")
+      try conditions.site.succeed("reload")
+    }
+    try configure("http://127.0.0.1:\(FreePort.find())")
+    let text = try conditions.expectRaised("heartbeat", severity: "warning", besides: before)
+    #expect(text.contains("does not get out"), "\(text)")
+    try configure(conditions.channels.web.url)
+    try conditions.expectResolved("heartbeat", besides: before)
+  }
+
+  private func expectFailedRun(_ conditions: ConditionSite) throws {
+    let before = ["configuration", "metrics-", "heartbeat"]
     let site = conditions.site
     try Program.succeed("chmod", ["-R", "a-w", site.store])
     defer { _ = try? Program.run("chmod", ["-R", "u+w", site.store]) }

@@ -28,6 +28,7 @@ private struct ManyObjects {
       try PostgresServer.run { database in
         try FaultProxy.run(server) { proxy in
           try CloudSite.run(database, proxy.server) { site in
+            try database.moveWAL(to: "000000010000010000000000")
             try Numbers.create(database)
             try site.withDaemon { _ in
               try site.backup()
@@ -45,6 +46,10 @@ private struct ManyObjects {
             try server.stop()
             try many.fabricate(data)
             try server.startAgain()
+            try many.expectBoundedDaemon(database)
+            try server.stop()
+            try many.makeNeeded(data)
+            try server.startAgain()
             try many.expectBounded()
           }
         }
@@ -52,25 +57,54 @@ private struct ManyObjects {
     }
   }
 
-  /// Puts files where the server keeps its objects. What is never read need not be sealed.
+  /// Puts files where the server keeps its objects. What is never read need not be sealed. WAL goes before that of the backup.
   private func fabricate(_ bucket: String) throws {
-    let script = """
-      import os, sys, glob
-      bucket, count = sys.argv[1], int(sys.argv[2])
-      lineage = glob.glob(bucket + "/clusters/main/*")[0]
+    try run(
+      """
       def make(path):
         with open(path, "wb") as file: file.write(b"x" * 64)
         os.utime(path, (1_700_000_000, 1_700_000_000))
       for part in ["packs", "metadata"]:
         for number in range(count // 4): make(f"{lineage}/{part}/{number:032x}")
+      for number in range(min(held) - count // 2, min(held)): make(path(number))
+      """, bucket)
+  }
+
+  /// Puts the WAL behind that of the backup, where it is needed.
+  private func makeNeeded(_ bucket: String) throws {
+    try run(
+      "for number in range(count // 2): os.rename(path(min(held) + number), path(max(held) + 1 + number))", bucket)
+  }
+
+  private func run(_ script: String, _ bucket: String) throws {
+    let begin = """
+      import os, sys, glob
+      bucket, count = sys.argv[1], int(sys.argv[2])
+      lineage = glob.glob(bucket + "/clusters/main/*")[0]
       # Whole segments and the folders of slices begin with the segment's name.
       found = [path for path in glob.glob(lineage + "/wal/*/*") if len(os.path.basename(path)) >= 24]
       folder = os.path.dirname(max(found))
-      last = max(int(name[8:16], 16) * 256 + int(name[16:24], 16) for name in map(os.path.basename, found))
-      for number in range(last + 1, last + 1 + count // 2):
-        make(f"{folder}/00000001{number // 256:08X}{number % 256:08X}")
+      held = {int(name[8:16], 16) * 256 + int(name[16:24], 16) for name in map(os.path.basename, found)}
+      def path(number): return f"{folder}/00000001{number // 256:08X}{number % 256:08X}"
+
       """
-    try Program.succeed("/usr/bin/python3", ["-c", script, bucket, "\(objects)"])
+    try Program.succeed("/usr/bin/python3", ["-c", begin + script, bucket, "\(objects)"])
+  }
+
+  /// Starts the daemon on all of it, takes a backup, and sees what that took.
+  private func expectBoundedDaemon(_ database: PostgresServer) throws {
+    try proxy.begin(.none)
+    try site.withDaemon { daemon in
+      try site.backup()
+      try site.waitUntilDurable(database)
+      // The oldest WAL is read to know since when there is some, and is not what it seems.
+      let raised = try site.json("status")["conditions"].array?.compactMap { $0["id"].text } ?? []
+      #expect(raised.allSatisfy { $0 == "repository:main" }, "\(raised)")
+      let (peak, counts) = (try daemon.memory("VmHWM"), try proxy.counts)
+      Programs.note("daemon: \(peak >> 10) KiB, \(counts.kinds) of \(objects) objects")
+      #expect(peak < 256 << 20, "\(peak)")
+      #expect(counts.requests < 8 * objects / Self.page + 750, "\(counts)")
+    }
   }
 
   private func expectBounded() throws {
@@ -91,6 +125,15 @@ private struct ManyObjects {
     #expect(report[0]["sound"].bool == true, "\(report)")
     let left = try site.json("prune", "--dry-run")
     #expect(!"\(left)".contains("\"remove\""), "\(left)")
+  }
+}
+
+extension PostgresServer {
+  /// Goes on at a segment far ahead.
+  fileprivate func moveWAL(to segment: String) throws {
+    try stop()
+    try Program.succeed(installation.program("pg_resetwal"), ["-l", segment, dataDirectory], as: .postgres)
+    try start()
   }
 }
 

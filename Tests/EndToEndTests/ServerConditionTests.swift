@@ -95,7 +95,8 @@ struct ServerConditionTests {
             try conditions.site.backupctl("status").standardOutput.contains("has lost WAL")
           }
         }
-        // The gap is another condition, which the base backup behind it ends.
+        // The gap is another condition, found with the first WAL that comes again, which the base backup behind it ends.
+        try conditions.channels.wait(for: [2, 2, 2, 2], of: "wal-gap:main", deadline: .seconds(240))
         try conditions.expectResolved("slot:main", besides: ["wal-gap:main"], deadline: .seconds(120))
         try conditions.expectResolved("wal-gap:main", besides: ["slot:main"])
       }
