@@ -42,7 +42,7 @@ else
   awaiting=$(grep -lrE 'func .*async' Tests/*Tests | cut -d/ -f2 | sort -u | paste -sd'|')
   failed=0
   run "$cores" --filter "^($awaiting)\\." || failed=$?
-  # Most of the others wait for a clock or for programs of theirs; more only make each other late.
-  run $((2 * cores)) --skip "^($awaiting)\\." || failed=$?
+  # Most of the others wait for a clock or for programs of theirs.
+  run $((3 * cores)) --skip "^($awaiting)\\." || failed=$?
   exit "$failed"
 fi
