@@ -11,38 +11,53 @@ swift build "${options[@]}" --build-tests --explicit-target-dependency-import-ch
 : "${BACKUPD_BIN:=$(swift build "${options[@]}" --show-bin-path)}"
 export BACKUPD_BIN
 
-# Shows what the tests have started, then ends them: one that hangs would else be known by its silence alone.
+logs=$(mktemp -d)
+# One that hangs would else be known by its silence alone.
 watch_over() {
   trap 'kill $!; exit' TERM
   sleep "$((${TEST_MINUTES:-75} * 60))" &
   wait $!
   say "The tests still run after ${TEST_MINUTES:-75} minutes; they are ended"
   ps -eo pid,ppid,etime,args --forest | grep -v ' \[' | cut -c1-160
-  local tests
-  tests=$(pgrep -P $$ swift-test)
-  pkill -P "$tests"
-  kill "$tests"
+  pkill -P $$ '^swift-test$|^backupdPackage'
 }
 watch_over &
 watch=$!
 disown
-trap 'kill "$watch" 2>/dev/null || true' EXIT
-
-# run WIDTH ARGUMENTS...: so many tests at once; each may hold servers of its own
-run() {
-  SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH=${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:-$1} \
-    swift test "${options[@]}" --skip-build "${@:2}"
+cleanup() {
+  kill "$watch" $(jobs -p) 2>/dev/null || true
+  rm -rf "$logs"
 }
+trap cleanup EXIT
 
-cores=$(nproc)
 if [ $# -gt 0 ]; then
-  run $((2 * cores)) "$@"
-else
-  # Tests that await share their few threads with those that block on them, and would wait for their turn again and again.
-  awaiting=$(grep -lrE 'func .*async' Tests/*Tests | cut -d/ -f2 | sort -u | paste -sd'|')
-  failed=0
-  run "$cores" --filter "^($awaiting)\\." || failed=$?
-  # Most of the others wait for a clock or for programs of theirs.
-  run $((3 * cores)) --skip "^($awaiting)\\." || failed=$?
-  exit "$failed"
+  swift test "${options[@]}" --skip-build "$@"
+  exit
 fi
+
+# A process of tests has as many threads as there are cores, and a test that blocks keeps one: most wait for a clock or for
+# programs of theirs. So there are several processes. Tests that await go first: they would wait for their turn among those.
+bundle=$(swift build "${options[@]}" --show-bin-path)/backupdPackageTests.xctest
+failed=0
+# part NAME ARGUMENTS...: beside the others; what it said is shown by "show" at its end
+part() { "$bundle" --testing-library swift-testing "${@:2}" >"$logs/$1" 2>&1 & }
+show() { # NAME PID
+  wait "$2" || failed=1
+  say "--- $1"
+  cat "$logs/$1"
+}
+awaiting=$(grep -lrE 'func .*async' Tests/*Tests | cut -d/ -f2 | sort -u | paste -sd'|')
+part "Tests that await" --filter "^($awaiting)\\."
+show "Tests that await" $!
+names=() pids=()
+begin() { # NAME ARGUMENTS...
+  # Each has ports of its own.
+  BACKUPD_TEST_PART=${#pids[@]} part "$@"
+  names+=("$1")
+  pids+=($!)
+}
+begin "End to end, A to K" --filter '^EndToEndTests\.[A-K]'
+begin "End to end, L to Z" --filter '^EndToEndTests\.[L-Z]'
+begin "The others" --skip "^($awaiting|EndToEndTests)\\."
+for index in "${!pids[@]}"; do show "${names[$index]}" "${pids[$index]}"; done
+exit "$failed"

@@ -1,3 +1,4 @@
+internal import FoundationEssentials
 internal import Glibc
 internal import Synchronization
 
@@ -6,7 +7,12 @@ internal import Synchronization
 /// Taken from below the range from which the kernel serves outgoing connections: a port of that range can be somebody's
 /// own end of a connection between the moment it is found and the moment the server binds it.
 public enum FreePort {
-  private static let range: ClosedRange<UInt16> = 15_000...32_000
+  private static let range: ClosedRange<UInt16> = {
+    // Processes that test side by side (`scripts/test.sh`) must not find the same.
+    let part = UInt16(ProcessInfo.processInfo.environment["BACKUPD_TEST_PART"] ?? "") ?? 0
+    let first = 15_000 + part % 3 * 5600
+    return first...(first + 5599)
+  }()
   private static let given = Mutex<Set<UInt16>>([])
 
   public static func find() throws -> UInt16 {
