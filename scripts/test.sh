@@ -9,7 +9,9 @@ cd "$repo_root"
 read -r -a options <<<"${BUILD_OPTIONS:-}"
 swift build "${options[@]}" --build-tests --explicit-target-dependency-import-check error
 : "${BACKUPD_BIN:=$(swift build "${options[@]}" --show-bin-path)}"
-export BACKUPD_BIN
+# Of one process: it has no more threads to run them on.
+: "${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:=$(nproc)}"
+export BACKUPD_BIN SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH
 
 logs=$(mktemp -d)
 # One that hangs would else be known by its silence alone.
@@ -35,8 +37,8 @@ if [ $# -gt 0 ]; then
   exit
 fi
 
-# A process of tests has as many threads as there are cores, and a test that blocks keeps one: most wait for a clock or for
-# programs of theirs. So there are several processes. Tests that await go first: they would wait for their turn among those.
+# A test that blocks keeps a thread, and most wait for a clock or for programs of theirs. So there are several processes. Tests
+# that await go first: they would wait for their turn among those.
 bundle=$(swift build "${options[@]}" --show-bin-path)/backupdPackageTests.xctest
 failed=0
 # part NAME ARGUMENTS...: beside the others; what it said is shown by "show" at its end
