@@ -3,7 +3,7 @@ import Glibc
 import TestSupport
 import Testing
 
-@Suite("What is wrong with a server is told once, and its end once", .serialized, .enabled(if: ProgramUser.canSwitch))
+@Suite("What is wrong with a server is told once, and its end once", .enabled(if: ProgramUser.canSwitch))
 struct ServerConditionTests {
   @Test("killed, and started again") func killed() throws {
     try PostgresServer.run { server in

@@ -142,6 +142,7 @@ struct StoreConditionTests {
       try ConditionSite.run(server, change: { $0.streamsWAL = false }) { conditions in
         let site = conditions.site
         let first = try site.backup()
+        try Self.waitUntilPruned(conditions)
         let pack = try site.object("packs")
         var bytes = try Data(contentsOf: URL(fileURLWithPath: pack))
         bytes[bytes.count / 2] ^= 0xFF
@@ -152,7 +153,11 @@ struct StoreConditionTests {
         let text = try conditions.expectRaised("damage:local:main", severity: "critical")
         #expect(text.contains("damaged packs"), "\(text)")
         // Two that do not lean on it.
-        for _ in 0..<2 { try site.backup() }
+        for _ in 0..<2 {
+          try site.backup()
+          // Which a prune of another clock would keep from its work.
+          try Self.waitUntilPruned(conditions)
+        }
         try site.succeed("delete", first)
         try site.pruneLater(.seconds(3 * 86400))
         try site.pruneLater(.seconds(6 * 86400))
