@@ -10,10 +10,11 @@ public final class SFTPClient: Sendable {
   private let login: SFTPLogin
   private let pool: CurlPool
   private let passphrase = Mutex<Secret?>(nil)
-  /// How often the server has refused us since it last let us in; nil before that.
-  private let refusals = Mutex<Int?>(nil)
-  /// So often a login is tried again that worked before: a lost connection is known by no other words than a revoked key.
+  /// So many refusals in a row may be lost connections, which libcurl tells in no other words than a revoked key; two where
+  /// nobody has been let in yet.
   private static let toleratedRefusals = 10
+  /// Since the server last let us in.
+  private let refusals = Mutex(toleratedRefusals - 2)
   public var counters: TransferCounters { pool.counters }
   /// Calls at once.
   public var connections: Int { pool.options.connections }
@@ -120,12 +121,11 @@ public final class SFTPClient: Sendable {
   private func refused(_ text: String) -> SFTPError {
     // It may have been replaced together with the key.
     passphrase.withLock { $0 = nil }
-    let isTolerated = refusals.withLock { refusals in
-      guard let count = refusals else { return false }
-      refusals = count + 1
-      return count < Self.toleratedRefusals
+    let count = refusals.withLock { refusals in
+      refusals += 1
+      return refusals
     }
-    return SFTPError(isTolerated ? .loginRefusedOnce : .loginRefused, login, reason: text + ".")
+    return SFTPError(count <= Self.toleratedRefusals ? .loginRefusedOnce : .loginRefused, login, reason: text + ".")
   }
 
   /// Who we are, and by what the server proves itself.

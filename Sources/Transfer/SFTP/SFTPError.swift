@@ -14,7 +14,7 @@ public struct SFTPError: RemoteError {
     case diskFull
     case hostKeyUnknown
     case loginRefused
-    /// The same by a server that let us in before: a connection lost during the login looks the same.
+    /// The same, or a connection that was lost during the login.
     case loginRefusedOnce
     /// Not what was asked for, or in no form that we know.
     case unreadable
