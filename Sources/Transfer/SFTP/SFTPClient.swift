@@ -60,15 +60,20 @@ public final class SFTPClient: Sendable {
   /// - Returns: Bytes of a file.
   /// - Throws: As ``upload(_:to:before:after:_:)``.
   public func size(of path: String, _ cancellation: Cancellation) throws -> Int64 {
+    try certainly { try size(of: path, $0, cancellation) }
+  }
+
+  private func size(of path: String, _ connection: ConnectionChoice, _ cancellation: Cancellation) throws -> Int64 {
     let exchange = Exchange(sending: [], into: .collect(limit: 0), isPlain: true)
-    let size = try transfer(path, exchange, bytes: 0, cancellation) { handle in
+    let size = try transfer(path, exchange, bytes: 0, over: connection, cancellation) { handle in
       handle.set(CURLOPT_NOBODY, 1)
     } finish: {
       $0.size(CURLINFO_CONTENT_LENGTH_DOWNLOAD_T)
     }
     if size >= 0 { return size }
     // Of an empty file libcurl says that it does not know: it is empty if nothing can be read.
-    try transfer(path, Exchange(sending: [], into: .collect(limit: 0), isPlain: true), bytes: 0, cancellation) { _ in }
+    let empty = Exchange(sending: [], into: .collect(limit: 0), isPlain: true)
+    try transfer(path, empty, bytes: 0, over: connection, cancellation) { _ in }
     return 0
   }
 
@@ -78,27 +83,48 @@ public final class SFTPClient: Sendable {
   public func read(
     _ path: String, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer, _ cancellation: Cancellation
   ) throws -> Int {
-    let exchange = Exchange(sending: [], into: .memory(buffer), isPlain: true)
-    try transfer(path, exchange, bytes: buffer.count, cancellation) { handle in
-      handle.set(CURLOPT_RANGE, "\(offset)-\(offset + Int64(buffer.count) - 1)")
+    try certainly { connection in
+      let exchange = Exchange(sending: [], into: .memory(buffer), isPlain: true)
+      try transfer(path, exchange, bytes: buffer.count, over: connection, cancellation) { handle in
+        handle.set(CURLOPT_RANGE, "\(offset)-\(offset + Int64(buffer.count) - 1)")
+      }
+      return exchange.received
     }
-    return exchange.received
   }
 
   /// - Returns: A directory as `ls -l` would print it.
   /// - Throws: As ``upload(_:to:before:after:_:)``.
   public func list(_ directory: String, _ cancellation: Cancellation) throws -> [UInt8] {
-    let exchange = Exchange(sending: [], into: .collect(limit: 64 << 20), isPlain: true)
-    // By its last slash libcurl knows a directory.
-    try transfer(directory + (directory.hasSuffix("/") ? "" : "/"), exchange, bytes: 0, cancellation) { _ in }
-    return exchange.body
+    try certainly { connection in
+      let exchange = Exchange(sending: [], into: .collect(limit: 64 << 20), isPlain: true)
+      // By its last slash libcurl knows a directory.
+      let path = directory + (directory.hasSuffix("/") ? "" : "/")
+      try transfer(path, exchange, bytes: 0, over: connection, cancellation) { _ in }
+      return exchange.body
+    }
   }
 
   /// A transfer is made again.
   public func addRetry() { pool.counters.add { $0.retries += 1 } }
 
+  private enum ConnectionChoice { case any, new }
+
+  /// Asks, and where something is said to be missing once more over a connection of its own, unless it is certain.
+  ///
+  /// Of a connection that is lost libcurl gives the last error that the server ever sent over it: a directory that is there
+  /// would be missing because some file was, a while ago.
+  private func certainly<Result>(_ ask: (ConnectionChoice) throws -> Result) throws -> Result {
+    do {
+      return try ask(.any)
+    } catch let error as SFTPError where error.mayBeStale {
+      return try ask(.new)
+    }
+  }
+
   private func transfer<Result>(
-    _ path: String, _ exchange: Exchange, bytes: Int, _ cancellation: Cancellation, _ prepare: (CurlHandle) -> Void,
+    _ path: String, _ exchange: Exchange, bytes: Int, over connection: ConnectionChoice = .any,
+    _ cancellation: Cancellation,
+    _ prepare: (CurlHandle) -> Void,
     finish: (CurlHandle) -> Result = { _ in () }
   ) throws -> Result {
     let secret = try keyPassphrase()
@@ -106,6 +132,7 @@ public final class SFTPClient: Sendable {
       handle.set(CURLOPT_URL, login.url(path))
       handle.set(CURLOPT_PROTOCOLS_STR, "sftp")
       handle.set(CURLOPT_PATH_AS_IS, 1)
+      if case .new = connection { handle.set(CURLOPT_FRESH_CONNECT, 1) }
       identify(handle, secret)
       prepare(handle)
     } finish: { handle, code, text in

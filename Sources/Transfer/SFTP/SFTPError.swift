@@ -52,6 +52,11 @@ public struct SFTPError: RemoteError {
     }
   }
 
+  /// Whether what the server is said to have answered may be an earlier answer, and the connection be lost.
+  ///
+  /// At the end of some of its texts libcurl gives libssh2's error: -31 is an answer by SFTP, another one is none.
+  var mayBeStale: Bool { [.missing, .accessDenied].contains(kind) && !reason.hasSuffix(":: -31.") }
+
   public var summary: String {
     switch kind {
     case .missing, .beyondEnd: "could not find it on \"\(login.address)\""
