@@ -8,7 +8,8 @@ set -euo pipefail
 cd "$repo_root"
 read -r -a options <<<"${BUILD_OPTIONS:-}"
 swift build "${options[@]}" --build-tests --explicit-target-dependency-import-check error
-: "${BACKUPD_BIN:=$(swift build "${options[@]}" --show-bin-path)}"
+programs=$(swift build "${options[@]}" --show-bin-path)
+: "${BACKUPD_BIN:=$programs}"
 # Of one process: it has no more threads to run them on.
 : "${SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH:=$(nproc)}"
 export BACKUPD_BIN SWT_EXPERIMENTAL_MAXIMUM_PARALLELIZATION_WIDTH
@@ -39,7 +40,7 @@ fi
 
 # A test that blocks keeps a thread, and most wait for a clock or for programs of theirs. So there are several processes. Tests
 # that await go first: they would wait for their turn among those.
-bundle=$(swift build "${options[@]}" --show-bin-path)/backupdPackageTests.xctest
+bundle=$programs/backupdPackageTests.xctest
 failed=0
 # part NAME ARGUMENTS...: beside the others; what it said is shown by "show" at its end
 part() { "$bundle" --testing-library swift-testing "${@:2}" >"$logs/$1" 2>&1 & }

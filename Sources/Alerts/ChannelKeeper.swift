@@ -210,9 +210,9 @@ final class ChannelKeeper: Sendable {
 
   private func raise(_ report: ErrorReport, _ severity: Condition.Severity) {
     logger.attempt {
-      _ = try state.raise(Condition(id: conditionID, severity: severity, since: options.now(), report: report))
+      try state.raise(Condition(id: conditionID, severity: severity, since: options.now(), report: report))
     }
   }
 
-  private func resolve() { logger.attempt { _ = try state.resolve(conditionID) } }
+  private func resolve() { logger.attempt { try state.resolve(conditionID) } }
 }

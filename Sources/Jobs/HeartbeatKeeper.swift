@@ -37,7 +37,7 @@ final class HeartbeatKeeper: Sendable {
     } catch {
       // By cancellation only.
     }
-    if cancellation.isCancelled { logger.attempt { _ = try state.resolve(conditionID) } }
+    if cancellation.isCancelled { logger.attempt { try state.resolve(conditionID) } }
   }
 
   private func keep(_ cancellation: Cancellation) throws {
@@ -47,7 +47,7 @@ final class HeartbeatKeeper: Sendable {
         try beat(cancellation) {
           if failures > 0 { logger.notice("heartbeats are written again") }
           failures = 0
-          logger.attempt { _ = try state.resolve(conditionID) }
+          logger.attempt { try state.resolve(conditionID) }
         }
       } catch let error as CancellationError {
         throw error
@@ -97,7 +97,7 @@ final class HeartbeatKeeper: Sendable {
     // A restart of the server is everyday; a drill would fail for want of what is missing longer.
     guard failures >= 3 || !mayPass else { return }
     logger.attempt {
-      _ = try state.raise(
+      try state.raise(
         Condition(
           id: conditionID, severity: .warning, since: .now(),
           report: ErrorReport(

@@ -123,7 +123,7 @@ extension JobRunner {
     running[run.id] = nil
     if stuck.removeValue(forKey: run.id) != nil {
       logger.notice("a run that did not end has ended after all", metadata: metadata(run))
-      logger.attempt { _ = try state.resolve("stuck:\(run.job.id)") }
+      logger.attempt { try state.resolve("stuck:\(run.job.id)") }
     }
     end(run) { $0.requests = before.difference(to: repository) }
     dispatch()
@@ -135,7 +135,7 @@ extension JobRunner {
     stuck[run.id] = run
     let report = ErrorReport(JobsError.stuck(run.job.id, run.job.deadline))
     logger.attempt {
-      _ = try state.raise(
+      try state.raise(
         Condition(
           id: "stuck:\(run.job.id)", severity: .critical, since: now, report: report, cluster: run.job.cluster,
           job: run.job.id))
@@ -176,7 +176,7 @@ extension JobRunner {
       metadata[JournalMessage.key] = JournalMessage.runFailed.metadata
       logger.error("run failed", metadata: metadata)
       logger.attempt {
-        _ = try state.raise(
+        try state.raise(
           Condition(
             id: id, severity: .critical, since: now, report: report, cluster: record.cluster, job: record.job))
       }
@@ -184,7 +184,7 @@ extension JobRunner {
       for warning in record.warnings { logger.warning("\(warning)", metadata: metadata) }
       logger.info("run ends", metadata: metadata)
       logger.attempt {
-        _ = try state.resolve(id)
+        try state.resolve(id)
         try settleGap(record)
       }
     case .skipped:

@@ -138,7 +138,7 @@ public actor JobRunner {
   /// A job that is no longer configured: what was wrong with it no longer is.
   private func forget(_ id: JobID) {
     plan.remove(id)
-    logger.attempt { _ = try state.resolve("job:\(id)") }
+    logger.attempt { try state.resolve("job:\(id)") }
   }
 
   private func keepStores() {

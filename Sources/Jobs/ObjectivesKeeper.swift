@@ -112,7 +112,7 @@ public final class ObjectivesKeeper: Sendable {
     let names = Set(memory.withLock { $0.subject.tiers }.map(\.id))
     for condition in state.conditions() {
       guard let tier = ObjectiveCondition.tier(of: condition.id), !names.contains(tier) else { continue }
-      logger.attempt { _ = try state.resolve(condition.id) }
+      logger.attempt { try state.resolve(condition.id) }
     }
   }
 

@@ -69,7 +69,7 @@ final class StoreKeeper: Sendable {
     } catch {
       // By cancellation only.
     }
-    if cancellation.isCancelled { logger.attempt { _ = try state.resolve(conditionID) } }
+    if cancellation.isCancelled { logger.attempt { try state.resolve(conditionID) } }
   }
 
   private func keep(_ cancellation: Cancellation) throws {
@@ -88,7 +88,7 @@ final class StoreKeeper: Sendable {
         if failures > 0 { logger.notice("store works again") }
         failures = 0
         status.withLock { $0.error = nil }
-        logger.attempt { _ = try state.resolve(conditionID) }
+        logger.attempt { try state.resolve(conditionID) }
       } catch let error as CancellationError {
         throw error
       } catch {
@@ -112,7 +112,7 @@ final class StoreKeeper: Sendable {
     // That it does not answer at all is told already, and ends all the same.
     guard failures >= 4, !state.isRaised("store-unreachable:\(store.id)") else { return }
     logger.attempt {
-      _ = try state.raise(
+      try state.raise(
         Condition(
           id: conditionID, severity: .warning, since: .now(),
           report: ErrorReport(

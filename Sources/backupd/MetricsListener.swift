@@ -36,7 +36,7 @@ final class MetricsListener: Sendable {
         if let address {
           group.addTask { await self.serve(address) }
         } else {
-          logger.attempt { _ = try state.resolve(Self.condition) }
+          logger.attempt { try state.resolve(Self.condition) }
         }
         var next = await iterator.next()
         while next == .some(address), isServing.withLock({ $0 }) { next = await iterator.next() }
@@ -53,7 +53,7 @@ final class MetricsListener: Sendable {
     do {
       try await MetricsServer(.init(address.endpoint), board: board).run { _ in
         self.isServing.withLock { $0 = true }
-        self.logger.attempt { _ = try self.state.resolve(Self.condition) }
+        self.logger.attempt { try self.state.resolve(Self.condition) }
       }
     } catch is CancellationError {
       return
@@ -61,7 +61,7 @@ final class MetricsListener: Sendable {
       let report = ErrorReport(error)
       logger.error("metrics are not served", metadata: ["error": "\(report)"])
       logger.attempt {
-        _ = try state.raise(Condition(id: Self.condition, severity: .warning, since: .now(), report: report))
+        try state.raise(Condition(id: Self.condition, severity: .warning, since: .now(), report: report))
       }
     }
   }

@@ -35,7 +35,7 @@ struct MetricsPublisher {
           written = .now
         }
       }
-      if settings.textFile == nil { control.logger.attempt { _ = try control.state.resolve(Self.condition) } }
+      if settings.textFile == nil { control.logger.attempt { try control.state.resolve(Self.condition) } }
       // Ends early only by cancellation, which the loop looks for itself.
       try? await Task.sleep(for: min(settings.interval, Self.freshness))
     }

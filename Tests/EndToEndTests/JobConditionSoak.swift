@@ -23,11 +23,7 @@ struct JobConditionSoak {
           }
           #expect(try last(site)["attempts"].integer == 2)
         }
-        let text = try conditions.expectRaised("retries:physical", severity: "warning")
-        #expect(text.contains("3 of the last"), "\(text)")
-        // As many as push two of the three out of those that are looked at.
-        for _ in 0..<10 { try site.backup() }
-        try conditions.expectResolved("retries:physical")
+        try JobConditionTests.expectRetriesTold(conditions)
       }
     }
   }
