@@ -155,7 +155,7 @@ let package = Package(
       "ToolsTests",
       [
         "BackupModel", "BlockingWork", "Checksums", "Compression", "Cryptography", "DurableFiles", "KeyManagement",
-        "TestSupport",
+        "ServerPrograms", "TestSupport",
       ]),
     tests("TransferTests", ["BackupModel", "BlockingWork", "Cryptography", "TestSupport", "Transfer"]),
     tests("StorageContractTests", ["BackupModel", "BlockingWork", "Storage", "TestSupport", "Transfer"]),
@@ -176,7 +176,7 @@ let package = Package(
       "JobsTests",
       [
         "BackupModel", "BlockingWork", "JobState", "Jobs", "KeyManagement", "Repository", "Scheduling", "Storage",
-        "TestSupport", logging,
+        "TestSupport", "Transfer", logging,
       ]),
     tests(
       "DatabaseChecksTests",

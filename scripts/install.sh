@@ -47,6 +47,7 @@ for page in docs/man/*.[1-8]; do put_compressed "$page" "$prefix/share/man/man${
 put 644 etc/backupd.yaml.example /etc/backupd/backupd.yaml.example
 documents=$prefix/share/doc/backupd
 put 644 etc/backupd.yaml.example "$documents/examples/backupd.yaml"
+put 644 etc/backupd-cloud.yaml.example "$documents/examples/backupd-cloud.yaml"
 for file in etc/aws-policies/*.json; do put 644 "$file" "$documents/examples/aws-policies/${file##*/}"; done
 put 644 etc/checks.sql "$documents/examples/checks.sql"
 for file in etc/prometheus/*.yml; do put 644 "$file" "$documents/examples/prometheus/${file##*/}"; done

@@ -14,7 +14,7 @@ packages=(
   binutils git gcc libc6-dev libstdc++-12-dev libxml2 zlib1g-dev
   # What the tests run.
   postgresql-15 postgresql-client-15 strace zstd procps systemd mount iproute2 faketime curl python3-venv ca-certificates
-  ceph-mon ceph-osd radosgw ceph-common openssh-server openssh-client
+  ceph-mon ceph-osd radosgw ceph-common openssh-server openssh-client nghttp2-proxy
   # What linting runs.
   mandoc
 )

@@ -152,6 +152,8 @@ public struct BackupID: Sendable, Hashable, Comparable, Codable, CustomStringCon
   public init(started: Timestamp) { text = TimedID.make(started) }
   /// The time in the id, whole seconds.
   public var started: Timestamp { TimedID.parse(text) ?? Timestamp(microseconds: 0) }
+  /// Whether its time is more than a day ahead of a clock: ids are made of the time, and run ahead by seconds at most.
+  public func isFarAhead(of now: Timestamp) -> Bool { started > now + .seconds(86400) }
   public var description: String { text }
   public static func < (a: Self, b: Self) -> Bool { a.text < b.text }
   public init(from decoder: any Decoder) throws { try self.init(String(from: decoder)) }
@@ -159,7 +161,12 @@ public struct BackupID: Sendable, Hashable, Comparable, Codable, CustomStringCon
 }
 
 enum TimedID {
+  /// The first and the last second that four digits of a year can name.
+  private static let span = Timestamp(seconds: -62_135_596_800)...Timestamp(seconds: 253_402_300_799)
+
+  /// Of the form that ``parse(_:)`` reads, whatever the clock says.
   static func make(_ time: Timestamp) -> String {
+    let time = min(max(time, span.lowerBound), span.upperBound)
     var generator = SystemRandomNumberGenerator()
     let letters = String(
       decoding: (0..<8).map { _ in UInt8.random(in: 0x61...0x7A, using: &generator) }, as: UTF8.self)

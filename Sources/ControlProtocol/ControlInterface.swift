@@ -287,9 +287,10 @@ public enum ControlInterface {
       # required, eventual.
       durability: string,
       location: string,
-      missingObjects: int,
-      missingBytes: int,
-      # Since it lacks something.
+      # Absent where it cannot be looked at.
+      missingObjects: ?int,
+      missingBytes: ?int,
+      # Since it lacks something, or could not be looked at.
       lagSeconds: ?float,
       error: ?ErrorReport
     )

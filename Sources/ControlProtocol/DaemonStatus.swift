@@ -48,14 +48,15 @@ public struct StoreSummary: Sendable, Hashable, Codable {
   public var durability: String
   /// A path, a bucket.
   public var location: String
-  public var missingObjects: Int
-  public var missingBytes: ByteCount
-  /// Since it lacks something; nil where it lacks nothing.
+  /// As it was last seen; nil where it cannot be looked at.
+  public var missingObjects: Int?
+  public var missingBytes: ByteCount?
+  /// Since it lacks something, or could not be looked at; nil where it lacks nothing.
   public var lagSeconds: Double?
   public var error: ErrorReport?
 
   public init(
-    name: StoreID, durability: String, location: String, missingObjects: Int, missingBytes: ByteCount,
+    name: StoreID, durability: String, location: String, missingObjects: Int?, missingBytes: ByteCount?,
     lagSeconds: Double?, error: ErrorReport?
   ) {
     self.name = name

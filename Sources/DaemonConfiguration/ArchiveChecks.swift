@@ -33,7 +33,8 @@ struct ArchiveChecks {
     let isFilled = jobs.contains { job in
       if case .copy(let settings) = job.value.kind { settings.store == store.value.id } else { false }
     }
-    if !isFilled {
+    // Without jobs the file is one of a host that only restores.
+    if !isFilled, !jobs.isEmpty {
       store.place.report(
         "is on-copy, and no job copies to it", advice: "add a job of kind copy to it, or another durability")
     }

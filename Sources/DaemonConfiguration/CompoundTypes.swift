@@ -38,6 +38,21 @@ extension ValueType where Value == SecretSource {
   }
 }
 
+extension ValueType where Value == String {
+  /// Servers have classes of their own; of Amazon's names only the spelling is known to be wrong.
+  static let storageClassName = ValueType(name: "storage class", range: nil) { place in
+    guard let name = text.read(place) else { return nil }
+    let meant = name.uppercased().replacing("-", with: "_")
+    guard name != meant, knownClasses.contains(meant) else { return name }
+    place.report("\"\(name)\" is no storage class", advice: "write \(meant)")
+    return nil
+  }
+  private static let knownClasses: Set = [
+    "STANDARD", "STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER", "GLACIER_IR", "DEEP_ARCHIVE", "NEARLINE",
+    "COLDLINE", "ARCHIVE",
+  ]
+}
+
 extension ValueType where Value == StorageClasses {
   static let storageClass = ValueType(name: "storage class, or mapping", range: nil) { place in
     if case .scalar = place.node {

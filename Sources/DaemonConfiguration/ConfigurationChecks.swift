@@ -23,7 +23,9 @@ struct ConfigurationChecks {
     for (index, store) in stores.enumerated() {
       for earlier in stores[..<index] { check(store, against: earlier.value) }
     }
-    if !stores.isEmpty, stores.allSatisfy({ $0.value.durability != .required }) {
+    // A host that only restores may name the archive alone.
+    let isForReading = jobs.isEmpty && stores.allSatisfy { $0.value.durability == .onCopy }
+    if !stores.isEmpty, !isForReading, stores.allSatisfy({ $0.value.durability != .required }) {
       stores[0].place.report(
         "is not required, and no other store is", advice: "a backup must be in some store before it counts")
     }
@@ -41,10 +43,13 @@ struct ConfigurationChecks {
   private func check(_ store: Placed<StoreSettings>, against earlier: StoreSettings) {
     switch (store.value.place, earlier.place) {
     case (.directory(let path), .directory(let other)):
+      let (real, otherReal) = (AbsolutePath.resolved(path), AbsolutePath.resolved(other))
       if path == other {
         store.place.report("is the path of store \"\(earlier.id)\" as well: two copies need two places")
-      } else if AbsolutePath.isInside(path, other) || AbsolutePath.isInside(other, path) {
-        let inner = AbsolutePath.isInside(path, other)
+      } else if AbsolutePath.isSame(path, other) {
+        store.place.report("leads to the path of store \"\(earlier.id)\", \"\(other)\": two copies need two places")
+      } else if AbsolutePath.isInside(real, otherReal) || AbsolutePath.isInside(otherReal, real) {
+        let inner = AbsolutePath.isInside(real, otherReal)
         store.place.report("\(inner ? "lies inside" : "contains") the path of store \"\(earlier.id)\", \"\(other)\"")
       }
     case (.s3(let place), .s3(let other)) where place.bucket == other.bucket && place.endpoint == other.endpoint:
@@ -71,16 +76,17 @@ struct ConfigurationChecks {
   private func checkDataDirectories() {
     for (index, cluster) in clusters.enumerated() {
       guard let directory = cluster.value.dataDirectory else { continue }
+      let real = AbsolutePath.resolved(directory)
       for store in stores {
-        guard let path = store.value.path, AbsolutePath.isInside(path, directory) else { continue }
+        guard let path = store.value.path, AbsolutePath.isInside(AbsolutePath.resolved(path), real) else { continue }
         store.place.report(
           "lies inside the data directory of cluster \"\(cluster.value.id)\", and would be lost with it",
           advice: "put the store elsewhere, best on another disk")
       }
-      if AbsolutePath.isInside(daemon.stateDirectory, directory) {
+      if AbsolutePath.isInside(AbsolutePath.resolved(daemon.stateDirectory), real) {
         daemonPlace.report("state-directory lies inside the data directory of cluster \"\(cluster.value.id)\"")
       }
-      for earlier in clusters[..<index] where earlier.value.dataDirectory == directory {
+      for earlier in clusters[..<index] where earlier.value.dataDirectory.map(AbsolutePath.resolved) == real {
         cluster.place.report("has the same data-directory as cluster \"\(earlier.value.id)\"")
       }
     }

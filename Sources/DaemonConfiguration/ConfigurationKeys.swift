@@ -226,8 +226,8 @@ enum SFTPKeys {
 }
 
 enum StorageClassKeys {
-  static let packs = Key("packs", .text, .optional, "The class of packs.")
-  static let other = Key("other", .text, .optional, "The class of everything else.")
+  static let packs = Key("packs", .storageClassName, .optional, "The class of packs.")
+  static let other = Key("other", .storageClassName, .optional, "The class of everything else.")
   static let keys = [packs.declaration, other.declaration]
 }
 
@@ -235,7 +235,7 @@ enum ObjectLockKeys {
   static let mode = Key(
     "mode", .choice() as ValueType<ObjectLockMode>, .required,
     "`governance`: who has the right to may unlock. `compliance`: nobody may.")
-  static let period = Key("for", .duration("1h", "36500d"), .required, "How long.")
+  static let period = Key("for", .duration("1s", "36500d"), .required, "How long.")
   static let keys = [mode.declaration, period.declaration]
 }
 
@@ -406,7 +406,7 @@ enum JobKeys {
 }
 
 enum RetentionKeys {
-  static let span = Key("span", .duration("1h", "36500d"), .optional, "Keep what is younger than this.")
+  static let span = Key("span", .duration("1s", "36500d"), .optional, "Keep what is younger than this.")
   static let count = Key("count", .count(1...100_000), .optional, "Keep the newest so many.")
   static let last = Key("last", .count(1...100_000), .optional, "Another word for `count`.")
   static let atLeast = Key(

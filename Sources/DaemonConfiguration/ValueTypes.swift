@@ -2,6 +2,10 @@ import BackupModel
 import Scheduling
 import Yams
 
+#if canImport(Glibc)
+  import Glibc
+#endif
+
 extension ValueType where Value == String {
   static let text = ValueType(name: "text", range: nil) { place in
     guard let text = place.text(expected: "text") else { return nil }
@@ -210,7 +214,6 @@ extension ValueType where Value == TimeZoneRules {
   }
 }
 
-/// Paths compared as text: what a file says, before anything of it exists.
 enum AbsolutePath {
   static func normalised(_ text: String) -> String? {
     let parts = text.split(separator: "/").filter { $0 != "." }
@@ -221,6 +224,26 @@ enum AbsolutePath {
   /// Whether `path` is `directory` or lies in it.
   static func isInside(_ path: String, _ directory: String) -> Bool {
     path == directory || path.hasPrefix(directory == "/" ? "/" : directory + "/")
+  }
+
+  /// Without symbolic links, as far as the path exists.
+  static func resolved(_ path: String) -> String {
+    var existing = path
+    while true {
+      if let real = realpath(existing, nil) {
+        defer { free(real) }
+        return normalised(String(cString: real) + path.dropFirst(existing.count)) ?? path
+      }
+      guard let slash = existing.lastIndex(of: "/"), existing != "/" else { return path }
+      existing = slash == existing.startIndex ? "/" : String(existing[..<slash])
+    }
+  }
+
+  /// Whether two paths lead to one directory, by links or by a mount.
+  static func isSame(_ path: String, _ other: String) -> Bool {
+    var (status, otherStatus) = (stat(), stat())
+    guard stat(path, &status) == 0, stat(other, &otherStatus) == 0 else { return resolved(path) == resolved(other) }
+    return status.st_dev == otherStatus.st_dev && status.st_ino == otherStatus.st_ino
   }
 }
 

@@ -35,8 +35,8 @@ struct ClusterHoldings: Sendable {
       let kept = backups.filter { $0.deleted == nil && $0.kind == .physical }
       newest = kept.last ?? newest
       dumps += try Self.dumps(backups.filter { $0.deleted == nil && $0.kind == .logical }, lineage, catalog)
-      unanswered.formUnion(wal.failures.keys)
-      for store in repository.stores where store.durability != .onCopy && wal.failures[store.id] == nil {
+      unanswered.formUnion(Set(wal.failures.keys).union(repository.unheard.keys))
+      for store in repository.stores where store.durability != .onCopy && !unanswered.contains(store.id) {
         guard let span = try catalog.recoverableSpans(backups, wal, in: store.id).last else { continue }
         let backup = kept.last { $0.stores.contains(store.id) }
         // The newer lineage counts where it restores.

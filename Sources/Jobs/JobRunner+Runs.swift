@@ -108,7 +108,8 @@ extension JobRunner {
     let began = now
     run.change { $0.started = began }
     logger.info("run begins", metadata: metadata(run))
-    let repository = self.repository
+    let reads = ReadLog()
+    let repository = self.repository.noting(in: reads)
     let before = RequestCounts(repository)
     let attempts = RunAttempts(
       context: RunContext(
@@ -125,7 +126,10 @@ extension JobRunner {
       logger.notice("a run that did not end has ended after all", metadata: metadata(run))
       logger.attempt { try state.resolve("stuck:\(run.job.id)") }
     }
-    end(run) { $0.requests = before.difference(to: repository) }
+    end(run) {
+      $0.requests = before.difference(to: repository)
+      $0.warnings += reads.warnings
+    }
     dispatch()
   }
 
@@ -155,7 +159,7 @@ extension JobRunner {
     record.progress = nil
     if record.outcome == nil { record.outcome = .interrupted }
     logger.attempt(to: "record the run's end") { try state.end(record) }
-    if record.madeBackup { storesChanged.raise() }
+    if record.madeBackup { storeNews.tell(record.outcome == .incomplete ? .incompleteBackup : .backup) }
     watch.tell(record)
     report(record)
   }
@@ -264,7 +268,7 @@ extension JobRunner {
 
   /// What was asked of stores beyond this host since they were opened.
   public func requestCounts() -> [StoreRequests] {
-    repository.stores.compactMap(\.requests).sorted { $0.store < $1.store }
+    (repository.stores + repository.archives).compactMap(\.requests).sorted { $0.store < $1.store }
   }
 
   public func walStatus() -> [WALStatus] {

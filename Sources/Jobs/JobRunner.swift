@@ -69,8 +69,7 @@ public actor JobRunner {
   /// Clusters whose WAL has a hole: only a new base backup makes what follows usable.
   nonisolated let wishes = Mutex<Set<ClusterID>>([])
   var storeKeepers: [StoreKeeper] = []
-  /// Raised when a store has got something new.
-  nonisolated let storesChanged = Signal()
+  nonisolated let storeNews = StoreNews()
   private let work: AsyncStream<Work>
   let workInput: AsyncStream<Work>.Continuation
 
@@ -143,9 +142,10 @@ public actor JobRunner {
 
   private func keepStores() {
     for keeper in storeKeepers { keeper.cancellation.cancel() }
+    let memory = FillMemory()
     storeKeepers = repository.stores.compactMap {
       StoreKeeper(
-        $0, of: repository, rules: jobs.retention.mapValues(\.rules), changed: storesChanged, state: state,
+        $0, of: repository, rules: jobs.retention.mapValues(\.rules), memory: memory, news: storeNews, state: state,
         logger: logger)
     }
     for keeper in storeKeepers { workInput.yield(.fill(keeper)) }
@@ -158,7 +158,7 @@ public actor JobRunner {
   private func keep(_ job: WALJob, after predecessor: WALKeeper?) {
     let keeper = WALKeeper(
       job, repository: repository, landingDirectory: options.stateDirectory + "/wal/\(job.cluster)", state: state,
-      logger: logger, predecessor: predecessor, storesChanged: storesChanged
+      logger: logger, predecessor: predecessor, news: storeNews
     ) { [weak self] cluster in
       self?.askForBackup(of: cluster)
     }

@@ -15,7 +15,7 @@ final class WALKeeper: Sendable {
   private let logger: Logger
   private let wantsBackup: @Sendable (ClusterID) -> Void
   private let current: Mutex<WALArchiver>
-  private let storesChanged: Signal
+  private let news: StoreNews
   /// Ends this keeper alone: its job was changed or removed.
   let cancellation = Cancellation()
   private let predecessor: Mutex<WALKeeper?>
@@ -28,7 +28,7 @@ final class WALKeeper: Sendable {
   ///   cannot share a slot and a landing directory.
   init(
     _ job: WALJob, repository: Repository, landingDirectory: String, state: JobStateStore, logger: Logger,
-    predecessor: WALKeeper?, storesChanged: Signal,
+    predecessor: WALKeeper?, news: StoreNews,
     wantsBackup: @escaping @Sendable (ClusterID) -> Void
   ) {
     self.job = job
@@ -40,7 +40,7 @@ final class WALKeeper: Sendable {
     logger[metadataKey: "cluster"] = "\(job.cluster)"
     self.logger = logger
     self.wantsBackup = wantsBackup
-    self.storesChanged = storesChanged
+    self.news = news
     self.predecessor = Mutex(predecessor)
     (ended, endedInput) = AsyncStream.makeStream(of: Never.self)
     current = Mutex(
@@ -160,8 +160,9 @@ final class WALKeeper: Sendable {
         hint: "What it lacks is kept and can be restored: \"--timeline \(kept.timeline)\".")
       logger.warning("timeline forked", metadata: ["error": "\(report)"])
       wantsBackup(job.cluster)
+    case .segmentTaken: news.tell(.segment)
+    case .sliceTaken: news.tell(.slice)
     case .stored(let segment):
-      storesChanged.raise()
       logger.debug("WAL segment stored", metadata: ["timeline": "\(segment.timeline)", "number": "\(segment.number)"])
     case .storeFailed(let store, let report, let attempts):
       failed(condition(storeConditionID(store), .warning, report, store: store), patience: WALTroubles.patience)

@@ -13,7 +13,7 @@ public enum KeyError: OperatorError {
   case formatUnknown(String, found: Int, known: Int)
   /// A recipient that the configuration names cannot be asked at all.
   case unusable(String, cause: ErrorReport)
-  /// Of several recipients.
+  /// Of several recipients or envelopes.
   case noneUnlocks([RecipientFailure])
   /// They are the same key, under two names.
   case recipientTwice(String, String)
@@ -21,6 +21,8 @@ public enum KeyError: OperatorError {
   /// Why one of several recipients did not open the repository.
   public struct RecipientFailure: Sendable, Hashable {
     public var recipient: String
+    /// The object that he could not open; nil where there is none for him.
+    public var envelope: String?
     public var cause: ErrorReport
   }
 
@@ -52,7 +54,10 @@ public enum KeyError: OperatorError {
       "It has format version \(found); this program knows versions up to \(known)."
     case .unusable(_, let cause): cause.detail
     case .noneUnlocks(let failures):
-      failures.map { "\($0.recipient): \($0.cause.detail ?? $0.cause.summary + ".")" }.joined(separator: "\n")
+      failures.map { failure in
+        "\(failure.recipient): \(failure.cause.detail ?? failure.cause.summary + ".")"
+          + (failure.envelope.map { " (\($0))" } ?? "")
+      }.joined(separator: "\n")
     case .recipientTwice: "They are the same key."
     }
   }

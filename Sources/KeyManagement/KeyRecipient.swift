@@ -45,6 +45,7 @@ public enum KeyRecipient: Sendable, CustomStringConvertible {
 
   /// Why none of the envelopes opens with this recipient alone.
   func failure(present names: [String]) -> KeyError {
+    if case .unusable(let what, let cause) = self { return .unusable(what, cause: cause) }
     let keyFiles = names.filter { $0.hasPrefix(Self.keyFilePrefix) }.map { $0.dropFirst(Self.keyFilePrefix.count) }
     if case .keyFile(let file) = self {
       if keyFiles.isEmpty { return .recipientMissing(wanted: Self.keyFilePrefix + file.id, present: names) }
@@ -67,17 +68,33 @@ public struct Unlocking: Sendable {
   public static let unwrapped = Unlocking([.unwrapped])
   public static func keyFile(_ file: KeyFile) -> Unlocking { Unlocking([.keyFile(file)]) }
 
-  /// Why the repository does not open.
-  /// - Parameters:
-  ///   - failures: What happened to recipients that were asked, by their place.
-  ///   - names: Of the envelopes that there are.
-  public func failure(_ failures: [Int: any Error], present names: [String]) -> any Error {
-    func reason(_ index: Int) -> any Error {
-      if case .unusable(let what, let cause) = recipients[index] { return KeyError.unusable(what, cause: cause) }
-      return failures[index] ?? recipients[index].failure(present: names)
+  /// An envelope that a recipient could not open.
+  public struct Failure: Sendable {
+    /// The recipient's place.
+    public var recipient: Int
+    /// The object's name.
+    public var envelope: String
+    public var cause: any Error
+    public init(recipient: Int, envelope: String, cause: any Error) {
+      self.recipient = recipient
+      self.envelope = envelope
+      self.cause = cause
     }
-    if recipients.count == 1 { return reason(0) }
+  }
+
+  /// Why the repository does not open.
+  /// - Parameter names: Of the recipients that there are envelopes for.
+  public func failure(_ failures: [Failure], present names: [String]) -> any Error {
+    var reasons: [(recipient: Int, envelope: String?, cause: any Error)] = []
+    for (index, recipient) in recipients.enumerated() {
+      let own = failures.filter { $0.recipient == index }
+      for failure in own { reasons.append((index, failure.envelope, failure.cause)) }
+      if own.isEmpty { reasons.append((index, nil, recipient.failure(present: names))) }
+    }
+    if reasons.count == 1 { return reasons[0].cause }
     return KeyError.noneUnlocks(
-      recipients.indices.map { .init(recipient: recipients[$0].description, cause: ErrorReport(reason($0))) })
+      reasons.map {
+        .init(recipient: recipients[$0.recipient].description, envelope: $0.envelope, cause: ErrorReport($0.cause))
+      })
   }
 }

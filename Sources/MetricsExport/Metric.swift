@@ -71,11 +71,13 @@ extension Metric {
   // Stores.
   public static let storeUp = Metric("store_up", .gauge, ["store"], "1 while a store takes and gives what it is asked.")
   public static let missingObjects = Metric(
-    "store_missing_objects", .gauge, ["store"], "Objects that other stores hold and this one does not yet.")
+    "store_missing_objects", .gauge, ["store"],
+    "Objects that other stores hold and this one does not yet, while it can be looked at.")
   public static let missingBytes = Metric(
     "store_missing_bytes", .gauge, ["store"], "Their size.")
   public static let storeLag = Metric(
-    "store_lag_seconds", .gauge, ["store"], "For how long a store has lacked something; 0 where it lacks nothing.")
+    "store_lag_seconds", .gauge, ["store"],
+    "For how long a store has lacked something, or could not be looked at; 0 where it lacks nothing.")
   public static let requests = Metric(
     "store_requests_total", .counter, ["store"], "Requests to a store beyond this host.")
   public static let retries = Metric(

@@ -73,7 +73,7 @@ extension Monitor {
       return StoreObservation(
         store.id, location: store.objects.location, root: roots.look(store.id, patience: patience),
         behindSince: store.durability == .eventual ? lag?.behindSince : nil,
-        missingBytes: lag?.missingBytes ?? ByteCount(0))
+        missingBytes: lag?.missingBytes)
     }
     let live = state.liveRuns()
     observations.jobs = plan.jobs.map { job in

@@ -197,9 +197,10 @@ public enum Rules {
 public struct StoreLag: Sendable, Hashable {
   public var store: StoreID
   public var behindSince: Timestamp?
-  public var missingBytes: ByteCount
+  /// Nil where the store cannot be looked at.
+  public var missingBytes: ByteCount?
 
-  public init(store: StoreID, behindSince: Timestamp?, missingBytes: ByteCount) {
+  public init(store: StoreID, behindSince: Timestamp?, missingBytes: ByteCount?) {
     self.store = store
     self.behindSince = behindSince
     self.missingBytes = missingBytes

@@ -177,13 +177,15 @@ public struct StoreObservation: Sendable {
   public var location: String
   /// Whether it holds the repository's root document.
   public var root: Answer<Bool>
-  /// Since when it lacks something of what the others hold, where that is allowed; nil where it lacks nothing.
+  /// Since when it lacks something of what the others hold, where that is allowed, or could not be looked at; nil where
+  /// it lacks nothing.
   public var behindSince: Timestamp?
-  public var missingBytes: ByteCount
+  /// Nil where it cannot be looked at.
+  public var missingBytes: ByteCount?
 
   public init(
     _ store: StoreID, location: String, root: Answer<Bool> = .none, behindSince: Timestamp? = nil,
-    missingBytes: ByteCount = ByteCount(0)
+    missingBytes: ByteCount? = nil
   ) {
     self.store = store
     self.location = location

@@ -52,14 +52,20 @@ public enum StoreRules {
     guard let since = store.behindSince else { return Judgement(id, .right) }
     let lag = observations.now - since
     guard lag > limit else { return Judgement(id, lag <= limit / 2 ? .right : .unclear) }
+    let lacks = store.missingBytes.map {
+      "It lacks \($0) of what they hold, the oldest of it since \(since.wholeSeconds)"
+    }
     let report = ErrorReport(
       summary: "store \"\(store.store)\" lags behind the others",
-      detail: "It lacks \(store.missingBytes) of what they hold, the oldest of it since \(since.wholeSeconds); "
-        + "\(DurationText.format(limit)) are allowed.",
+      detail: (lacks ?? "What it lacks is not known: it could not be looked at since \(since.wholeSeconds)")
+        + "; \(DurationText.format(limit)) are allowed.",
       hint: "\"backupctl status\" shows its queue; see its \"bandwidth\" and the line to it.")
+    let isCritical = lag > limit * 4
+    // That it cannot be filled is told as a warning, which does not explain this away for days.
+    let causes = isCritical ? [] : ["store:\(store.store)"]
     return Judgement(
-      id, .wrong(lag > limit * 4 ? .critical : .warning, report),
-      causes: [ConditionKind.storeUnreachable.id("\(store.store)"), "store:\(store.store)"])
+      id, .wrong(isCritical ? .critical : .warning, report),
+      causes: [ConditionKind.storeUnreachable.id("\(store.store)")] + causes)
   }
 
   // MARK: Damage

@@ -6,6 +6,8 @@ public enum RecoveryError: OperatorError {
   case backupNotRestorable(BackupID, reason: String)
   /// No backup reaches the target; `reachable` says what can be had.
   case targetUnreachable(RecoveryTarget, reason: String, reachable: [String])
+  /// It could not be done with the stores that answer; what the others hold is not known.
+  indirect case storesUnheard(RecoveryError, [StoreID: ErrorReport])
   case timelineUnknown(TimelineID, known: [TimelineID])
   case historyMissing(TimelineID)
   case destinationNotEmpty(String, what: String, found: [String])
@@ -33,6 +35,7 @@ public enum RecoveryError: OperatorError {
 
   public var summary: String {
     switch self {
+    case .storesUnheard(let error, _): error.summary
     case .noBackup(let cluster): "could not find a backup of cluster \"\(cluster)\""
     case .backupNotRestorable(let id, _): "cannot restore backup \"\(id)\""
     case .targetUnreachable(let target, _, _): "cannot restore to \(target.text)"
@@ -61,6 +64,9 @@ public enum RecoveryError: OperatorError {
 
   public var detail: String? {
     switch self {
+    case .storesUnheard(let error, let stores):
+      ([error.detail ?? ""] + stores.sorted { $0.key < $1.key }.map { Self.unheard($0, $1) + "." })
+        .joined(separator: " ")
     case .noBackup: "The repository holds none."
     case .backupNotRestorable(_, let reason): reason
     case .targetUnreachable(_, let reason, let reachable):
@@ -100,8 +106,13 @@ public enum RecoveryError: OperatorError {
     }
   }
 
+  static func unheard(_ store: StoreID, _ report: ErrorReport) -> String {
+    "Store \"\(store)\" did not answer and may hold other backups: \(report.summary)"
+  }
+
   public var hint: String? {
     switch self {
+    case .storesUnheard: "See that all stores answer, and run it again: what can be reached may be more than this."
     case .noBackup, .backupNotRestorable: "Run \"backupctl backups\" to see what there is."
     case .targetUnreachable: "Run \"backupctl backups\" and \"backupctl wal list\" to see what there is."
     case .timelineUnknown, .historyMissing: "Name another timeline with \"--timeline N\"."

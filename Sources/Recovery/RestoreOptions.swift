@@ -58,8 +58,14 @@ public struct FetchCommand: Sendable, Hashable {
   public var store: StoreID?
   /// The stores as they were then; nil as they are.
   public var asOf: Timestamp?
-  public init(executable: String, configuration: String, store: StoreID? = nil, asOf: Timestamp? = nil) {
+  /// Absolute paths by the name of the credential, as `--credential` gave them.
+  public var credentialFiles: [String: String]
+  public init(
+    executable: String, configuration: String, store: StoreID? = nil, asOf: Timestamp? = nil,
+    credentialFiles: [String: String] = [:]
+  ) {
     self.store = store
+    self.credentialFiles = credentialFiles
     self.executable = executable
     self.configuration = configuration
     self.asOf = asOf
@@ -68,13 +74,15 @@ public struct FetchCommand: Sendable, Hashable {
   /// The value of `restore_command`: run by `/bin/sh` in the data directory.
   /// - SeeAlso: `DESIGN.md`, "WAL"; PostgreSQL's manual, `restore_command`.
   func restoreCommand(cluster: ClusterID, until: WALPosition, without stores: [StoreID] = []) -> String {
+    var words = [executable, "fetch", "--config", configuration, "--cluster", cluster.rawValue]
+    words += ["--until", PlannedEnd.text(until)]
+    if let store { words += ["--store", store.rawValue] }
+    for store in stores { words += ["--without", store.rawValue] }
+    if let asOf { words += ["--as-of", asOf.description] }
+    for (name, file) in credentialFiles.sorted(by: { $0.key < $1.key }) {
+      words += ["--credential", "\(name)=\(file)"]
+    }
     // PostgreSQL replaces %f and %p and reads %% as %.
-    let words =
-      [
-        executable, "fetch", "--config", configuration, "--cluster", cluster.rawValue, "--until",
-        PlannedEnd.text(until),
-      ] + (store.map { ["--store", $0.rawValue] } ?? []) + stores.flatMap { ["--without", $0.rawValue] }
-      + (asOf.map { ["--as-of", $0.description] } ?? [])
     return words.map { ShellWord.quoted($0).replacingPercents }.joined(separator: " ") + " %f \"%p\""
   }
 }

@@ -9,7 +9,16 @@ public struct RestorePlanner: Sendable {
 
   /// - Throws: ``RecoveryError/targetUnreachable(_:reason:reachable:)`` and others, `RepositoryError`, `StorageError`.
   public func plan(_ options: RestoreOptions) throws -> RestorePlan {
-    try repository.readingWhatIsListed { try settle(options) }
+    do {
+      var plan = try repository.readingWhatIsListed { try settle(options) }
+      for (store, report) in repository.unheard.sorted(by: { $0.key < $1.key }) where !plan.unheard.contains(store) {
+        plan.warnings.append(RecoveryError.unheard(store, report))
+      }
+      return plan
+    } catch let error as RecoveryError {
+      let unheard = repository.unheard
+      throw unheard.isEmpty ? error : .storesUnheard(error, unheard)
+    }
   }
 
   private func settle(_ options: RestoreOptions) throws -> RestorePlan {

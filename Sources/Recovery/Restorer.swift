@@ -18,6 +18,8 @@ public final class Restorer: Sendable {
   private let plan: RestorePlan
   private let thaw: ThawPlan?
   private let pages: RestoredPages?
+  /// What was read from one store since another had it damaged.
+  private let reads = ReadLog()
 
   /// - Parameter thaw: What of the backup is cold; nil where nothing is.
   public convenience init(repository: Repository, options: RestoreOptions, plan: RestorePlan, thaw: ThawPlan? = nil) {
@@ -30,7 +32,7 @@ public final class Restorer: Sendable {
   ) {
     self.thaw = thaw
     self.pages = pages
-    self.repository = repository
+    self.repository = repository.noting(in: reads)
     self.options = options
     self.plan = plan
   }
@@ -210,7 +212,7 @@ public final class Restorer: Sendable {
       targetLSN: plan.targetLSN, timeline: plan.timeline, plannedEndLSN: plan.end.lsn, action: plan.action,
       files: extent.files, totalBytes: ByteCount(extent.totalBytes), phases: phases,
       settings: settings.values.map { .init(name: $0.name, value: $0.value) },
-      warnings: plan.warnings + (warning.map { [$0] } ?? []),
+      warnings: plan.warnings + (warning.map { [$0] } ?? []) + reads.warnings,
       nextSteps: NextSteps(plan: plan, options: options, extent: extent).sentences)
   }
 }

@@ -46,12 +46,16 @@ public struct WALFetch: Sendable {
   private let cluster: ClusterID
   private let until: WALPosition?
   private let directory: String
+  private let reads = ReadLog()
+
+  /// What was read from one store since another had it damaged.
+  public var warnings: [String] { reads.warnings }
 
   /// - Parameters:
   ///   - until: The restore's planned end: WAL is served up to there and no further. Nil for a standby.
   ///   - directory: The data directory, where PostgreSQL runs the command; its control file says which lineage it is.
   public init(repository: Repository, cluster: ClusterID, until: WALPosition?, directory: String = ".") {
-    self.repository = repository
+    self.repository = repository.noting(in: reads)
     self.cluster = cluster
     self.until = until
     self.directory = directory

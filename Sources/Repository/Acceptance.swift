@@ -19,20 +19,54 @@ public struct Acceptance: Sendable, Hashable, Codable {
 
 extension Repository {
   /// Lineages of a cluster that any store knows, oldest first: in the order in which they were accepted.
+  ///
+  /// Where none was, those of which nothing opens come first: a name alone is anybody's who can write to a store, and the
+  /// last lineage is the one that goes on.
   /// - Throws: `StorageError` where no store answers.
   public func lineages(of cluster: ClusterID) throws -> [Lineage] {
     let found = try unorderedLineages(of: cluster)
     guard found.count > 1 else { return Array(found) }
-    let numbered = try found.map { (lineage: $0, number: try newestAcceptance(of: $0)?.number ?? 0) }
-    return numbered.sorted {
+    var places = try found.map { (lineage: $0, number: try newestAcceptance(of: $0)?.number ?? 0) }
+    if places.allSatisfy({ $0.number == 0 }) {
+      for index in places.indices where try !holdsWhatOpens(places[index].lineage) { places[index].number = -1 }
+    }
+    return places.sorted {
       ($0.number, $0.lineage.systemIdentifier) < ($1.number, $1.lineage.systemIdentifier)
     }.map(\.lineage)
+  }
+
+  /// Whether a manifest, or any WAL, of a lineage opens. Of one that is in use the first that is asked for does.
+  private func holdsWhatOpens(_ lineage: Lineage) throws -> Bool {
+    let catalog = BackupCatalog(self)
+    for id in Set(try names(below: lineage.backupsPrefix)).compactMap({ try? BackupID($0.lastComponent) }) {
+      if (try? catalog.readHeader(of: id, lineage)) != nil { return true }
+    }
+    func opens(_ kind: ObjectKind, below prefix: String) throws -> Bool {
+      try names(below: prefix).contains { name in (try? read(kind, name, for: .table) { _ in true }) ?? false }
+    }
+    if try opens(.timelineHistory, below: lineage.walPrefix) { return true }
+    for timeline in try prefixes(below: lineage.walPrefix) {
+      if try opens(.walSegment, below: timeline) { return true }
+      // At the beginning there are slices alone.
+      for segment in try prefixes(below: timeline) where try opens(.walSlice, below: segment) { return true }
+    }
+    return false
+  }
+
+  private func names(below prefix: String) throws -> [ObjectName] {
+    try listings(below: prefix).flatMap { $0.listing.objects.map(\.name) }
+  }
+
+  private func prefixes(below prefix: String) throws -> Set<String> {
+    Set(try listings(below: prefix).flatMap(\.listing.prefixes).map { prefix + "/" + $0 })
   }
 
   /// Refuses a server that is not the one whose backups go on: it would mix two histories.
   /// - Throws: ``RepositoryError/systemIdentifierDiffers(_:repository:server:)``, `StorageError`.
   public func requireCurrent(_ lineage: Lineage) throws {
     guard let current = try lineages(of: lineage.cluster).last, current != lineage else { return }
+    // Nothing is mixed with what nobody can read.
+    guard try newestAcceptance(of: current) != nil || holdsWhatOpens(current) else { return }
     throw RepositoryError.systemIdentifierDiffers(
       lineage.cluster, repository: current.systemIdentifier, server: lineage.systemIdentifier)
   }
@@ -54,9 +88,11 @@ extension Repository {
       }
       return nil
     }
-    // Also those that cannot be read: nothing is overwritten.
-    let used = try known.flatMap { try acceptanceNumbers(of: $0) }.max() ?? 0
-    let acceptance = Acceptance(number: used + 1, at: now)
+    var number = try known.compactMap { try newestAcceptance(of: $0)?.number }.max() ?? 0
+    // Names that are taken are passed over, also where they cannot be read: nothing is overwritten.
+    let taken = Set(try known.flatMap { try acceptanceNumbers(of: $0) })
+    repeat { number += 1 } while taken.contains(number)
+    let acceptance = Acceptance(number: number, at: now)
     for store in stores {
       try putDocument(acceptance, lineage.acceptance(acceptance.number), in: store, cancellation: cancellation)
     }
@@ -67,8 +103,7 @@ extension Repository {
     var numbers: Set<Int> = []
     for (_, listing) in try listings(below: lineage.acceptancesPrefix) {
       for object in listing.objects {
-        let name = object.name.lastComponent
-        if let number = Int(name), number > 0, name == "\(number)" { numbers.insert(number) }
+        if let number = NameNumber.parse(object.name.lastComponent) { numbers.insert(number) }
       }
     }
     return numbers

@@ -8,7 +8,7 @@ extension BackupCatalog {
     _ cluster: ClusterID? = nil
   ) throws -> (backups: [Backup], damaged: [Damage], unheard: [StoreID: ErrorReport]) {
     var (backups, damaged) = try list(cluster)
-    var unheard: [StoreID: ErrorReport] = [:]
+    var unheard = repository.unheard
     for archive in repository.archives {
       guard let alone = repository.alone(in: archive.id) else { continue }
       do {

@@ -63,7 +63,10 @@ public struct BackupCatalog: Sendable {
   }
 
   /// The newest backup id of a lineage and the highest sequence number, both nil where there is none.
-  public func newest(_ lineage: Lineage) throws -> (id: BackupID, sequence: UInt64)? {
+  ///
+  /// An id far ahead of the clock counts only where its manifest opens, because the clock was set back: otherwise whoever
+  /// can write to a store could put a last id there, which none can follow.
+  public func newest(_ lineage: Lineage, now: Timestamp = .now()) throws -> (id: BackupID, sequence: UInt64)? {
     var ids: Set<BackupID> = []
     for (_, listing) in try repository.listings(below: lineage.backupsPrefix) {
       for object in listing.objects {
@@ -71,12 +74,15 @@ public struct BackupCatalog: Sendable {
       }
     }
     // Ids rise with sequence numbers; a damaged newest manifest leaves the one before it and its own place.
+    var newest: BackupID?
     var skipped: UInt64 = 0
     for id in ids.sorted().reversed() {
-      if let header = try? readHeader(of: id, lineage) { return (ids.max()!, header.sequence + skipped) }
+      if let header = try? readHeader(of: id, lineage) { return (newest ?? id, header.sequence + skipped) }
+      if id.isFarAhead(of: now) { continue }
+      newest = newest ?? id
       skipped += 1
     }
-    return ids.max().map { ($0, skipped) }
+    return newest.map { ($0, skipped) }
   }
 
   public func readHeader(of id: BackupID, _ lineage: Lineage) throws -> ManifestHeader {

@@ -1,6 +1,7 @@
 public import BackupModel
 public import BlockingWork
 internal import Storage
+import Synchronization
 
 /// `damage/<pack-id>`: a verification could not use this pack in this store. Backups take nothing over from it.
 struct DamageMark: Codable, Sendable {
@@ -9,10 +10,53 @@ struct DamageMark: Codable, Sendable {
   var reason: String
   var found: Timestamp
 
+  /// Marks that are read at once.
+  private static let lanes = 8
+
   /// Packs and metadata packs that a store marks.
-  static func list(_ store: RepositoryStore, _ lineage: Lineage) throws -> Set<PackID> {
-    Set(
-      try store.objects.list(below: lineage.damagePrefix).objects.compactMap { try? PackID($0.name.lastComponent) })
+  ///
+  /// A mark that does not open says nothing: by names alone whoever can write to the store could mark every pack, and the
+  /// next backup would store everything anew.
+  static func list(_ repository: Repository, _ store: RepositoryStore, _ lineage: Lineage) throws -> Set<PackID> {
+    let objects = try store.objects.list(below: lineage.damagePrefix).objects
+    if objects.isEmpty { return [] }
+    let found = Mutex<Set<PackID>>([])
+    try forEachTogether(objects, lanes: lanes, Cancellation(), label: "marks.\(store.id)") { object, _ in
+      guard let pack = try? PackID(object.name.lastComponent), try Self.opens(object, repository, store) else { return }
+      found.withLock { _ = $0.insert(pack) }
+    }
+    return found.withLock { $0 }
+  }
+
+  /// Whether marks open, by store, name and time: of many that somebody put there each is read once.
+  private static let known = Mutex<[String: Bool]>([:])
+  /// About 40 MB of names.
+  private static let knownLimit = 200_000
+
+  private static func opens(
+    _ object: Listing.Object, _ repository: Repository, _ store: RepositoryStore
+  ) throws -> Bool {
+    let key = "\(store.objects.location) \(object.name) \(object.modified?.description ?? "")"
+    if let before = known.withLock({ $0[key] }) { return before }
+    let answer = try opens(object.name, repository, store)
+    known.withLock { known in
+      if known.count >= knownLimit { known.removeAll() }
+      known[key] = answer
+    }
+    return answer
+  }
+
+  /// - Throws: `StorageError` where the store does not answer.
+  static func opens(_ name: ObjectName, _ repository: Repository, _ store: RepositoryStore) throws -> Bool {
+    do {
+      _ = try repository.readDocument(DamageMark.self, name, in: store)
+      return true
+    } catch is RepositoryError {
+      return false
+    } catch let error as StorageError where !error.retryMayHelp {
+      // Gone meanwhile, or put there so that nobody can read it.
+      return false
+    }
   }
 }
 
@@ -23,7 +67,7 @@ extension Repository {
     var counts: [StoreID: Int] = [:]
     for lineage in try lineages(of: cluster) {
       for store in stores {
-        let count = try DamageMark.list(store, lineage).count
+        let count = try DamageMark.list(self, store, lineage).count
         if count > 0 { counts[store.id, default: 0] += count }
       }
     }
@@ -41,8 +85,10 @@ extension Verifier {
   /// Marks the damaged packs of a report in the stores that hold them, so that the next backup stores their pages anew.
   ///
   /// A pack that is missing or cut off needs no mark: a run sees that in the store's listing.
-  /// - Throws: `StorageError` where a store cannot be written.
+  /// - Throws: `StorageError` where a store cannot be written; ``RepositoryError/damaged(_:in:reason:)`` where something
+  ///   else has the name of a mark, once all others are there.
   public func mark(_ report: VerifyReport, cancellation: Cancellation) throws {
+    var taken: RepositoryError?
     for damage in report.damage {
       guard let store = repository.stores.first(where: { $0.id == damage.store }),
         let lineage = try lineage(of: damage.object, report.cluster),
@@ -50,10 +96,16 @@ extension Verifier {
       else { continue }
       let name = lineage.damageMark(pack)
       // The first finding stays: nothing is ever overwritten.
-      if try store.objects.size(of: name) != nil { continue }
+      if try store.objects.size(of: name) != nil {
+        if try !DamageMark.opens(name, repository, store) {
+          taken = .damaged(name, in: store.id, reason: "It is no mark of damage, and a mark cannot take its place.")
+        }
+        continue
+      }
       let mark = DamageMark(object: damage.object, reason: String(damage.reason.prefix(2000)), found: .now())
       try repository.putDocument(mark, name, in: store, cancellation: cancellation)
     }
+    if let taken { throw taken }
   }
 
   /// The lineage of a pack or metadata pack; nil for any other object.

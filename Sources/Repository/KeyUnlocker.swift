@@ -10,8 +10,10 @@ struct KeyUnlocker {
   private let unlocking: Unlocking
   /// Names of recipients by the data key that is wrapped for them.
   private let envelopes: [KeyID: Set<String>]
-  /// What became of recipients that were asked in vain, by their place.
-  private var failures: [Int: any Error] = [:]
+  /// Envelopes for us that did not open.
+  private var failures: [Unlocking.Failure] = []
+  /// Why recipients do not answer, by their place.
+  private var silent: [Int: AWSKMSError] = [:]
 
   private struct Opened {
     var sequence: Int
@@ -26,53 +28,63 @@ struct KeyUnlocker {
     envelopes = try Repository.envelopeNames(in: stores)
   }
 
-  /// Every data key that has an envelope for us; new objects are sealed with the newest.
-  /// - Throws: Where there is none, or one of them does not open: what is sealed with it could not be read.
+  /// Every data key that an envelope for us opens; new objects are sealed with the newest.
+  ///
+  /// One that does not open hinders no other: anybody who can write to a store can put an envelope there.
+  /// - Throws: Where none opens.
   mutating func keyRing() throws -> KeyRing {
     var opened: [Opened] = []
-    for (key, names) in envelopes { if let found = try open(key, names) { opened.append(found) } }
+    var unopened: [KeyRing.Unopened] = []
+    for (key, names) in envelopes.sorted(by: { $0.key < $1.key }) {
+      let before = failures.count
+      if let found = try open(key, names) {
+        opened.append(found)
+      } else {
+        unopened += failures[before...].map { KeyRing.Unopened(envelope: $0.envelope, cause: ErrorReport($0.cause)) }
+      }
+    }
     guard let newest = opened.max(by: { $0.sequence < $1.sequence }) else { throw failure }
     return KeyRing(
-      repository: root.repository, current: newest.key, others: opened.map(\.key), recipient: newest.recipient)
+      repository: root.repository, current: newest.key, others: opened.map(\.key), recipient: newest.recipient,
+      unopened: unopened)
   }
 
   private var failure: any Error {
     unlocking.failure(failures, present: envelopes.values.reduce(into: Set()) { $0.formUnion($1) }.sorted())
   }
 
-  /// Nil where no envelope is for us.
+  /// Nil where no envelope is for us, or none of them opens.
   private mutating func open(_ key: KeyID, _ names: Set<String>) throws -> Opened? {
-    var isOurs = false
     for (index, recipient) in unlocking.recipients.enumerated() {
       for name in names.filter(recipient.mayOpen).sorted() {
+        let object = Repository.envelopeName(key, name)
         do {
-          guard let envelope = try envelope(of: key, name) else { continue }
-          isOurs = true
+          guard let envelope = try envelope(of: key, object) else { continue }
           // Each attempt at somebody who does not answer costs seconds.
-          if (failures[index] as? AWSKMSError)?.isUnreachable == true { continue }
-          let dataKey = try envelope.unlock(with: recipient, name: Repository.envelopeName(key, name).text)
+          if let error = silent[index] { throw error }
+          let dataKey = try envelope.unlock(with: recipient, name: object.text)
           return Opened(sequence: envelope.sequence, key: dataKey, recipient: name)
         } catch let error as CancellationError {
           throw error
         } catch {
-          isOurs = true
-          failures[index] = error
+          if let error = error as? AWSKMSError, error.isUnreachable { silent[index] = error }
+          failures.append(.init(recipient: index, envelope: object.text, cause: error))
         }
       }
     }
-    if isOurs { throw failure }
     return nil
   }
 
   /// Nil for what a creation left that was killed before it made the repository.
-  private func envelope(of key: KeyID, _ name: String) throws -> KeyEnvelope? {
-    let object = Repository.envelopeName(key, name)
-    let envelope = try Repository.firstAnswer(in: stores, for: object) { try Repository.readEnvelope(object, in: $0) }
-    if envelope.repository != root.repository { return nil }
-    guard envelope.key == key else {
-      throw KeyError.envelopeDamaged(object.text, reason: "It is the envelope of another key.")
+  private func envelope(of key: KeyID, _ object: ObjectName) throws -> KeyEnvelope? {
+    try Repository.firstAnswer(in: stores, for: object) { store -> KeyEnvelope? in
+      let envelope = try Repository.readEnvelope(object, in: store)
+      if envelope.repository != root.repository { return nil }
+      guard envelope.key == key else {
+        throw RepositoryError.damaged(object, in: store.id, reason: "It is the envelope of another key.")
+      }
+      return envelope
     }
-    return envelope
   }
 }
 
@@ -129,7 +141,12 @@ extension Repository {
   }
 
   fileprivate static func readEnvelope(_ name: ObjectName, in store: RepositoryStore) throws -> KeyEnvelope {
-    let bytes = try store.objects.readAll(name, limit: 1 << 20)
+    try decodeEnvelope(store.objects.readAll(name, limit: 1 << 20), name, in: store)
+  }
+
+  static func decodeEnvelope(
+    _ bytes: [UInt8], _ name: ObjectName, in store: RepositoryStore
+  ) throws -> KeyEnvelope {
     do {
       let format = try CheckedDocument.decodePlain(Format.self, bytes).format
       guard format == KeyEnvelope.formatVersion else {

@@ -55,9 +55,7 @@ extension Repository {
   /// What any restore needs besides its backup's own objects, as one store has it: the root and the keys.
   func commonNames(in store: RepositoryStore) throws -> [ObjectName] {
     var names = [Self.rootName]
-    for key in try store.objects.list(below: "keys").prefixes {
-      names += try store.objects.list(below: "keys/\(key)").objects.map(\.name)
-    }
+    for key in keys.ids { names += try store.objects.list(below: "keys/\(key)").objects.map(\.name) }
     return names
   }
 }

@@ -20,8 +20,15 @@ extension Repository {
       throw RepositoryError.alreadyExists(store.id, location: store.objects.location)
     }
     for store in empty { try store.requireLock() }
-    for name in try repository.envelopeNames() + [rootName] {
-      let bytes = try repository.firstAnswer(for: name) { try $0.objects.readAll(name, limit: 1 << 20) }
+    // An empty place is no repository to add to, and is not told of as one.
+    if let other = existing.first(where: { (try? repository.holdsRoot($0)) == false }) {
+      throw RepositoryError.missingRepository(stores: [other.id])
+    }
+    let root = try repository.firstAnswer(for: rootName) { store -> [UInt8] in
+      _ = try readRoot(store)
+      return try store.objects.readAll(rootName, limit: 1 << 20)
+    }
+    for (name, bytes) in try repository.usableEnvelopes() + [(name: rootName, bytes: root)] {
       for store in empty {
         try bytes.withUnsafeBytes { try StoreWriter.put(name, $0, in: store, cancellation: cancellation) }
       }
@@ -29,14 +36,30 @@ extension Repository {
     return repository.id
   }
 
-  /// The wrapped data keys of all recipients, in order.
-  func envelopeNames() throws -> [ObjectName] {
-    var names: Set<ObjectName> = []
-    for (_, listing) in try listings(below: "keys") {
-      for key in listing.prefixes {
-        for (_, envelopes) in try listings(below: "keys/\(key)") { names.formUnion(envelopes.objects.map(\.name)) }
+  /// The envelopes of the data keys that opened, of all recipients, by name.
+  ///
+  /// Other objects below `keys/` are left where they are: anybody who can write to a store can put some there.
+  /// - Throws: `StorageError` where one that may be an envelope could not be read.
+  func usableEnvelopes() throws -> [(name: ObjectName, bytes: [UInt8])] {
+    var found: [ObjectName: [UInt8]] = [:]
+    var failures: [ObjectName: StorageError] = [:]
+    for key in keys.ids {
+      for (store, listing) in try listings(below: "keys/\(key)") {
+        for object in listing.objects where found[object.name] == nil {
+          do {
+            let bytes = try store.objects.readAll(object.name, limit: 1 << 20)
+            let envelope = try Self.decodeEnvelope(bytes, object.name, in: store)
+            if envelope.repository == id, envelope.key == key { found[object.name] = bytes }
+          } catch let error as StorageError where error.retryMayHelp {
+            failures[object.name] = error
+          } catch let error where error is StorageError || error is RepositoryError || error is KeyError {
+            // No envelope that anybody could open.
+          }
+        }
       }
     }
-    return names.sorted()
+    let missing = failures.filter { found[$0.key] == nil }
+    if let first = missing.min(by: { $0.key < $1.key }) { throw first.value }
+    return found.sorted { $0.key < $1.key }.map { (name: $0.key, bytes: $0.value) }
   }
 }

@@ -45,24 +45,6 @@ public struct RepositoryStore: Sendable {
   var once: RepositoryStore { RepositoryStore(id: id, objects: objects.once, durability: durability, keep: keep) }
 }
 
-/// The data keys of a repository by id.
-public struct KeyRing: Sendable {
-  public let repository: RepositoryID
-  /// What new objects are sealed with.
-  public let current: DataKey
-  /// Who opened it: the name of an envelope.
-  public let recipient: String
-  private let all: [KeyID: DataKey]
-
-  init(repository: RepositoryID, current: DataKey, others: [DataKey] = [], recipient: String) {
-    self.repository = repository
-    self.current = current
-    self.recipient = recipient
-    all = Dictionary((others + [current]).map { ($0.id, $0) }, uniquingKeysWith: { $1 })
-  }
-  func dataKey(_ id: KeyID) -> DataKey? { all[id] }
-}
-
 /// Everything we keep, for all clusters of one daemon.
 public struct Repository: Sendable {
   public let id: RepositoryID
@@ -71,12 +53,16 @@ public struct Repository: Sendable {
   public let stores: [RepositoryStore]
   /// Stores that hold copies for themselves. Nothing is read from them, and nothing waits for them.
   public let archives: [RepositoryStore]
+  /// What one store could not give and another gave; nil where nobody looks.
+  let log: ReadLog?
+  let silent = UnheardStores()
   /// What is not in all of these is not done.
   public var required: [RepositoryStore] { stores.filter { $0.durability == .required } }
 
-  init(id: RepositoryID, keys: KeyRing, stores: [RepositoryStore]) {
+  init(id: RepositoryID, keys: KeyRing, stores: [RepositoryStore], log: ReadLog? = nil) {
     self.id = id
     self.keys = keys
+    self.log = log
     let ordinary = Self.ordinary(stores)
     self.stores = ordinary
     archives = stores.filter { store in !ordinary.contains { $0.id == store.id } }
@@ -134,7 +120,7 @@ public struct Repository: Sendable {
     do {
       let listing = try store.objects.list(below: "")
       // A creation that was killed before its root leaves an envelope of a key that nothing is sealed with.
-      return listing.objects.isEmpty && listing.prefixes.allSatisfy { $0 == "keys" }
+      return listing.objects.isEmpty && listing.prefixes.allSatisfy { ["keys", "tmp"].contains($0) }
     } catch let error as StorageError where error.retryMayHelp {
       // A directory that is not there yet is made by the first put; any other reason shows there too.
       return true
@@ -143,7 +129,9 @@ public struct Repository: Sendable {
 
   /// Opens a repository: finds its root in a store and unlocks its data key with the first recipient that can.
   ///
-  /// A store that does not answer or holds a damaged root is passed over; one of an unknown format is not.
+  /// A store that does not answer or holds a damaged root is passed over; one of an unknown format is not. One without a
+  /// root beside one with it is more often an unmounted disk than a new store: until it has the root it counts as one that
+  /// does not answer.
   public static func open(stores all: [RepositoryStore], unlocking: Unlocking) throws -> Repository {
     let stores = ordinary(all)
     var (found, failures) = try roots(of: stores) { stores.count > 1 ? $0.once : $0 }
@@ -156,12 +144,12 @@ public struct Repository: Sendable {
       throw RepositoryError.unavailable(
         rootName, Dictionary(failures.map { ($0.store, ErrorReport($0.error)) }, uniquingKeysWith: { $1 }))
     }
-    // A directory without a repository beside one with it is an unmounted disk, not a store to write to.
-    if let empty = failures.first(where: { ($0.error as? StorageError)?.isMissing == true }) {
-      throw RepositoryError.missingRepository(stores: [empty.store])
-    }
     var unlocker = try KeyUnlocker(root, in: found.map(\.store), with: unlocking)
-    return Repository(id: root.repository, keys: try unlocker.keyRing(), stores: all)
+    let keys = try unlocker.keyRing()
+    let rootless = Set(failures.filter { ($0.error as? StorageError)?.isMissing == true }.map(\.store))
+    return Repository(
+      id: root.repository, keys: keys,
+      stores: all.map { rootless.contains($0.id) ? $0.waitingForRoot(of: root.repository) : $0 })
   }
 
   /// - Parameter view: How a store is asked.
@@ -190,7 +178,7 @@ public struct Repository: Sendable {
 
   /// What it is without some of its stores.
   public func without(_ stores: Set<StoreID>) -> Repository {
-    Repository(id: id, keys: keys, stores: (self.stores + archives).filter { !stores.contains($0.id) })
+    Repository(id: id, keys: keys, stores: (self.stores + archives).filter { !stores.contains($0.id) }, log: log)
   }
 
   /// Read before the rest: another version may have any form.
@@ -224,35 +212,40 @@ public struct Repository: Sendable {
   public func firstAnswer<Result>(
     for name: ObjectName, _ body: (RepositoryStore) throws -> Result
   ) throws -> Result {
-    try Self.firstAnswer(in: stores, for: name, body)
+    try Self.firstAnswer(in: stores, for: name, log: log, body)
   }
 
+  /// - Parameter log: Told of stores that did not give what another one gave.
   static func firstAnswer<Result>(
-    in stores: [RepositoryStore], for name: ObjectName, _ body: (RepositoryStore) throws -> Result
+    in stores: [RepositoryStore], for name: ObjectName, log: ReadLog? = nil,
+    _ body: (RepositoryStore) throws -> Result
   ) throws -> Result {
+    var failures: [(store: RepositoryStore, error: any Error)] = []
+    func ask(_ store: RepositoryStore) throws -> Result? {
+      do {
+        let result = try body(store)
+        for failure in failures { log?.note(name, failure.error, in: failure.store) }
+        return result
+      } catch let error where error is StorageError || error is RepositoryError {
+        failures.append((store, error))
+        return nil
+      }
+    }
     if stores.count > 1 {
       // Nobody waits for a store that is away while another has it.
-      for store in stores {
-        do { return try body(store.once) } catch let error where error is StorageError || error is RepositoryError {}
-      }
+      for store in stores { if let result = try ask(store.once) { return result } }
+      failures = []
     }
-    var failures: [(StoreID, any Error)] = []
-    for store in stores {
-      do {
-        return try body(store)
-      } catch let error where error is StorageError || error is RepositoryError {
-        failures.append((store.id, error))
-      }
-    }
-    if failures.count == 1 { throw failures[0].1 }
+    for store in stores { if let result = try ask(store) { return result } }
+    if failures.count == 1 { throw failures[0].error }
     // "Missing" may be said only where every store said it.
-    if let missing = failures.first?.1 as? StorageError,
-      failures.allSatisfy({ ($0.1 as? StorageError)?.isMissing == true })
+    if let missing = failures.first?.error as? StorageError,
+      failures.allSatisfy({ ($0.error as? StorageError)?.isMissing == true })
     {
       throw missing
     }
     throw RepositoryError.unavailable(
-      name, Dictionary(failures.map { ($0.0, ErrorReport($0.1)) }, uniquingKeysWith: { $1 }))
+      name, Dictionary(failures.map { ($0.store.id, ErrorReport($0.error)) }, uniquingKeysWith: { $1 }))
   }
 
   /// Opens a sealed object in the first store that has it whole.
@@ -290,19 +283,24 @@ public struct Repository: Sendable {
   }
 
   public func readDocument<Value: Decodable>(_ type: Value.Type, _ name: ObjectName) throws -> Value {
-    try firstAnswer(for: name) { store in
-      let bytes = try store.objects.readAll(name, limit: 1 << 20)
-      do {
-        let key = try CheckedDocument.keyID(of: bytes)
-        guard let dataKey = keys.dataKey(key) else { throw RepositoryError.keyMissing(name, in: store.id, key) }
-        let format = try CheckedDocument.decodeAuthentic(Format.self, bytes, name: name.text, keys: dataKey).format
-        guard format == Self.formatVersion else {
-          throw RepositoryError.formatUnknown(name.text, store.id, found: format, known: Self.formatVersion)
-        }
-        return try CheckedDocument.decodeAuthentic(type, bytes, name: name.text, keys: dataKey)
-      } catch let failure as CheckedDocument.Failure {
-        throw RepositoryError.damaged(name, in: store.id, reason: Self.reason(failure))
+    try firstAnswer(for: name) { try readDocument(type, name, in: $0) }
+  }
+
+  /// As one store has it.
+  func readDocument<Value: Decodable>(
+    _ type: Value.Type, _ name: ObjectName, in store: RepositoryStore
+  ) throws -> Value {
+    let bytes = try store.objects.readAll(name, limit: 1 << 20)
+    do {
+      let key = try CheckedDocument.keyID(of: bytes)
+      guard let dataKey = keys.dataKey(key) else { throw RepositoryError.keyMissing(name, in: store.id, key) }
+      let format = try CheckedDocument.decodeAuthentic(Format.self, bytes, name: name.text, keys: dataKey).format
+      guard format == Self.formatVersion else {
+        throw RepositoryError.formatUnknown(name.text, store.id, found: format, known: Self.formatVersion)
       }
+      return try CheckedDocument.decodeAuthentic(type, bytes, name: name.text, keys: dataKey)
+    } catch let failure as CheckedDocument.Failure {
+      throw RepositoryError.damaged(name, in: store.id, reason: Self.reason(failure))
     }
   }
 
@@ -312,16 +310,16 @@ public struct Repository: Sendable {
     var found: [(RepositoryStore, Listing)] = []
     // Nobody waits for a store that is away while another answers.
     if stores.count > 1 {
-      for store in stores {
-        do { found.append((store, try store.objects.once.list(below: prefix))) } catch is StorageError {}
-      }
+      for store in stores { if let listing = try glance(at: store, below: prefix) { found.append((store, listing)) } }
       if !found.isEmpty { return found }
     }
     var failure: (any Error)?
     for store in stores {
       do {
         found.append((store, try store.objects.list(below: prefix)))
+        silent.heard(store.id)
       } catch let error as StorageError {
+        _ = silent.note(store.id, error)
         failure = failure ?? error
       }
     }

@@ -78,7 +78,8 @@ public enum RepositoryError: OperatorError {
 
   public var hint: String? {
     switch self {
-    case .missingRepository: "Run \"backupctl repository create\", or check the paths under \"repository.stores\"."
+    case .missingRepository:
+      "Mount its disk, or check the paths under \"repository.stores\". A new one is made by \"backupctl repository create\"."
     case .alreadyExists: "Name an empty directory, or keep using the repository that is there."
     case .differentRepositories: "Check the paths under \"repository.stores\" in the configuration."
     case .formatUnknown: "Use a newer version of this program."

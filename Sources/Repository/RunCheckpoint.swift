@@ -26,12 +26,19 @@ public struct RunCheckpoint: Sendable, Hashable, Comparable {
   public static func < (a: Self, b: Self) -> Bool { (a.backup, a.number) < (b.backup, b.number) }
 
   /// All checkpoints any store has of a lineage, in order.
+  ///
+  /// One whose id is far ahead of the clock is nobody's: no id could follow it.
   /// - Throws: `StorageError` where no store answers.
-  public static func list(_ repository: Repository, _ lineage: Lineage) throws -> [RunCheckpoint] {
+  public static func list(
+    _ repository: Repository, _ lineage: Lineage, now: Timestamp = .now()
+  ) throws -> [RunCheckpoint] {
     var found: Set<RunCheckpoint> = []
     for (_, listing) in try repository.listings(below: lineage.checkpointsPrefix) {
       for object in listing.objects {
-        if let checkpoint = RunCheckpoint(component: object.name.lastComponent) { found.insert(checkpoint) }
+        guard let checkpoint = RunCheckpoint(component: object.name.lastComponent),
+          !checkpoint.backup.isFarAhead(of: now)
+        else { continue }
+        found.insert(checkpoint)
       }
     }
     return found.sorted()

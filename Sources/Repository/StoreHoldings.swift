@@ -14,7 +14,7 @@ struct StoreHoldings: Sendable {
     var last: (any Error)?
     for store in repository.required {
       do {
-        let damaged = try DamageMark.list(store, lineage)
+        let damaged = try DamageMark.list(repository, store, lineage)
         let held = try Self.list(store, below: lineage.packsPrefix).filter { !damaged.contains($0.key) }
         metadata.append(try Self.list(store, below: lineage.metadataPrefix).filter { !damaged.contains($0.key) })
         packs.append(held)

@@ -63,14 +63,28 @@ public struct WALCatalog: Sendable {
   private static func findSegmentSize(
     _ names: [StoreID: [String: Listing]], _ repository: Repository, _ lineage: Lineage
   ) throws -> WALSegmentSize? {
-    for listings in names.values {
-      for listing in listings.values {
-        guard let object = listing.objects.first(where: { $0.name.lastComponent.utf8.count == 24 }) else { continue }
+    var failure: (any Error)?
+    for object in names.values.flatMap(\.values).flatMap(ends) {
+      do {
         let index = try repository.read(.walSegment, object.name) { try $0.readWALIndex() }
         return try WALSegmentSize(bytes: index.end - index.first)
+      } catch let error as RepositoryError {
+        // One that is damaged hides no other.
+        failure = failure ?? error
       }
     }
-    return try sliceSegmentSize(names, repository, lineage)
+    if let size = try sliceSegmentSize(names, repository, lineage) { return size }
+    if let failure { throw failure }
+    return nil
+  }
+
+  /// Segments of both ends of a listing: where one is damaged another tells as well, and what many that nobody can open say
+  /// is not asked of each.
+  private static func ends(of listing: Listing) -> [Listing.Object] {
+    func some(_ objects: some Sequence<Listing.Object>) -> [Listing.Object] {
+      Array(objects.lazy.filter { $0.name.lastComponent.utf8.count == 24 }.prefix(8))
+    }
+    return some(listing.objects) + some(listing.objects.reversed())
   }
 
   /// A segment's first slice begins where the segment does: the low half of that LSN, divided by the last part of the
@@ -201,8 +215,9 @@ public struct WALCatalog: Sendable {
 
   /// Holes: those recorded when they were found, and those between runs that no record explains. What a prune took away
   /// is none.
-  public func gaps() throws -> [WALGapRow] {
-    let recorded = try recordedGaps()
+  /// - Returns: Beside them the records that cannot be read, and why: what they say is not known.
+  public func gaps() throws -> (rows: [WALGapRow], unreadable: [ErrorReport]) {
+    let (recorded, unreadable) = try recordedGaps()
     let pruned = recorded.filter { $0.pruned == true }
     var rows = recorded.filter { $0.pruned != true }.map { WALGapRow($0, isRecorded: true) }
     for timeline in timelines {
@@ -218,7 +233,7 @@ public struct WALCatalog: Sendable {
         }
       }
     }
-    return rows.sorted { ($0.timeline, $0.first) < ($1.timeline, $1.first) }
+    return (rows.sorted { ($0.timeline, $0.first) < ($1.timeline, $1.first) }, unreadable)
   }
 
   /// What is left of a hole beside what was pruned.
@@ -233,12 +248,23 @@ public struct WALCatalog: Sendable {
     return holes
   }
 
-  private func recordedGaps() throws -> [WALGap] {
+  private func recordedGaps() throws -> (gaps: [WALGap], unreadable: [ErrorReport]) {
     var names: Set<ObjectName> = []
     for store in repository.stores where failures[store.id] == nil {
       names.formUnion(try store.objects.list(below: lineage.gapsPrefix).objects.map(\.name))
     }
-    return try names.sorted().map { try repository.readDocument(WALGap.self, $0) }
+    var gaps: [WALGap] = []
+    var unreadable: [ErrorReport] = []
+    for name in names.sorted() {
+      do {
+        gaps.append(try repository.readDocument(WALGap.self, name))
+      } catch let error as StorageError where error.isMissing {
+        // A prune took it away meanwhile.
+      } catch let error as any OperatorError {
+        unreadable.append(ErrorReport(error))
+      }
+    }
+    return (gaps, unreadable)
   }
 }
 

@@ -104,8 +104,18 @@ public enum ConfiguredRepository {
   }
 
   /// Removes what writers that died left in the stores' places for unfinished objects.
+  /// - Throws: Why the first of those that could not be swept was not, once all others are.
   public static func sweep(_ repository: Repository) throws {
-    for store in repository.stores + repository.archives { try (store.objects as? PosixStore)?.sweep() }
+    var failure: (any Error)?
+    for store in repository.stores + repository.archives {
+      do {
+        try (store.objects as? PosixStore)?.sweep()
+        try (store.objects as? SFTPStore)?.sweep()
+      } catch {
+        failure = failure ?? error
+      }
+    }
+    if let failure { throw failure }
   }
 
   /// Stores as they were at a moment, and why others are left out.

@@ -10,12 +10,30 @@ public enum ProgramStart {
   /// A child begins with no signal blocked and none ignored, whatever this process does with them.
   public static let signalFlags = Int32(POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF)
 
+  /// What a child gets of this process's environment.
+  public enum Inheritance: Sendable {
+    /// All: for who reads the repository, as a server does while it recovers.
+    case all
+    /// What does not begin with `AWS_` or `GOOGLE_`: programs that never read the repository are not to hold its stores'
+    /// keys, least of all for as long as they run.
+    case withoutStoreKeys
+
+    /// - Parameter name: Of a variable.
+    func passes(_ name: some StringProtocol) -> Bool {
+      switch self {
+      case .all: true
+      case .withoutStoreKeys: !name.hasPrefix("AWS_") && !name.hasPrefix("GOOGLE_")
+      }
+    }
+  }
+
   /// - Parameters:
   ///   - command: The program's path, then its arguments.
-  ///   - environment: Put over that of this process; for the child alone.
+  ///   - inheriting: Of this process's environment.
+  ///   - environment: Put over that; for the child alone.
   public static func spawn(
-    _ command: [String], _ actions: inout posix_spawn_file_actions_t, environment: [String: String] = [:],
-    flags: Int32 = signalFlags
+    _ command: [String], _ actions: inout posix_spawn_file_actions_t, inheriting: Inheritance = .withoutStoreKeys,
+    environment: [String: String] = [:], flags: Int32 = signalFlags
   ) throws -> pid_t {
     var attributes = posix_spawnattr_t()
     posix_spawnattr_init(&attributes)
@@ -31,19 +49,21 @@ public enum ProgramStart {
     var arguments: [UnsafeMutablePointer<CChar>?] = command.map { strdup($0) }
     arguments.append(nil)
     defer { for argument in arguments { free(argument) } }
-    var variables = Self.environment(environment)
+    var variables = Self.environment(environment, over: inheriting)
     defer { for variable in variables { free(variable) } }
     let result = posix_spawn(&pid, command[0], &actions, &attributes, arguments, &variables)
     guard result == 0 else { throw FileError("run", command[0], code: result) }
     return pid
   }
 
-  private static func environment(_ more: [String: String]) -> [UnsafeMutablePointer<CChar>?] {
+  private static func environment(
+    _ more: [String: String], over inheritance: Inheritance
+  ) -> [UnsafeMutablePointer<CChar>?] {
     var variables: [UnsafeMutablePointer<CChar>?] = []
     var position = backupd_environment()
     while let entry = position?.pointee {
       let name = String(cString: entry).prefix { $0 != "=" }
-      if more[String(name)] == nil { variables.append(strdup(entry)) }
+      if more[String(name)] == nil, inheritance.passes(name) { variables.append(strdup(entry)) }
       position = position?.advanced(by: 1)
     }
     for (name, value) in more { variables.append(strdup(name + "=" + value)) }

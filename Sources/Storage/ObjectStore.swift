@@ -16,6 +16,8 @@ public protocol ObjectStore: Sendable {
   func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws
   /// Bytes of the object; nil where it is missing.
   func size(of name: ObjectName) throws -> Int64?
+  /// When an object was written, where ``Listing/Object/modified`` does not tell. Nil is "not known", and never "long ago".
+  func modified(of name: ObjectName) throws -> Timestamp?
   /// Fills the whole buffer from `offset`.
   /// - Throws: ``StorageError/missing(_:in:)``, ``StorageError/truncated(_:in:expected:found:)``.
   func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws
@@ -62,7 +64,7 @@ public struct Listing: Sendable {
   public struct Object: Sendable, Hashable {
     public var name: ObjectName
     public var size: Int64
-    /// When it was written, by the store's clock; nil where the store does not tell.
+    /// When it was written, by the store's clock; nil where the store's listings do not tell.
     public var modified: Timestamp?
     /// As the store calls it; nil where it has no classes.
     public var storageClass: StorageClass?
@@ -90,6 +92,7 @@ extension ObjectStore {
     throw StorageError.pastUnknown(in: location, reason: "Only a bucket of S3 with versioning does.")
   }
   public var once: any ObjectStore { self }
+  public func modified(of name: ObjectName) throws -> Timestamp? { nil }
   public func delete(_ names: [ObjectName]) throws { for name in names { try delete(name) } }
 
   public func readEnd(_ name: ObjectName, into buffer: UnsafeMutableRawBufferPointer) throws -> Int64? {

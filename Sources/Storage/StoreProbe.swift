@@ -26,6 +26,16 @@ public struct StoreProbe: Sendable {
     findings.append(Finding(check: check, verdict: verdict, detail: detail))
   }
 
+  /// Notes a question that could not be asked.
+  mutating func addUnknown(_ check: String, _ error: any Error) {
+    add(check, .no, "It could not be found out: " + Self.text(error))
+  }
+
+  private static func text(_ error: any Error) -> String {
+    let report = ErrorReport(error)
+    return [report.summary, report.detail, report.hint].compactMap { $0 }.joined(separator: ". ")
+  }
+
   /// Notes whether something works; without it nothing does.
   /// - Returns: Whether it does.
   mutating func need(_ check: String, _ good: String, _ body: () throws -> String?) -> Bool {
@@ -37,8 +47,7 @@ public struct StoreProbe: Sendable {
       add(check, .yes, good)
       return true
     } catch {
-      let report = ErrorReport(error)
-      add(check, .missing, [report.summary, report.detail, report.hint].compactMap { $0 }.joined(separator: ". "))
+      add(check, .missing, Self.text(error))
       return false
     }
   }

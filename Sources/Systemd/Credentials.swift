@@ -8,7 +8,7 @@ public import BackupModel
 /// - SeeAlso: `systemd.exec(5)`, "Credentials"; `systemd-creds(1)`.
 public struct Credentials: Sendable {
   /// Given on the command line, `--credential NAME=FILE`: names and files. They come first, being the plainest word.
-  private let files: [String: String]
+  public let files: [String: String]
   private let directories: [String]
 
   /// - Parameters:
@@ -20,6 +20,18 @@ public struct Credentials: Sendable {
   ) {
     files = overrides
     directories = [environment["CREDENTIALS_DIRECTORY"], storeDirectory].compactMap { $0 }.filter { $0.hasPrefix("/") }
+  }
+
+  /// Files by the name of the credential, from `NAME=FILE` of a command line.
+  /// - Throws: ``SystemdError/credentialOptionInvalid(_:)``.
+  public static func files(_ options: [String]) throws(SystemdError) -> [String: String] {
+    var files: [String: String] = [:]
+    for text in options {
+      let parts = text.split(separator: "=", maxSplits: 1).map(String.init)
+      guard parts.count == 2 else { throw .credentialOptionInvalid(text) }
+      files[parts[0]] = parts[1]
+    }
+    return files
   }
 
   /// The bytes of a credential, exactly as the file has them.

@@ -78,6 +78,8 @@ final class CurlHandle: @unchecked Sendable {
     _ = backupd_curl_get_size(handle, info, &value)
     return Int64(value)
   }
+  /// Bytes that went and came so far.
+  var moved: Int64 { size(CURLINFO_SIZE_UPLOAD_T) + size(CURLINFO_SIZE_DOWNLOAD_T) }
 
   /// What is sent and what is received goes through `exchange`.
   func connect(_ exchange: Exchange) {
@@ -97,9 +99,13 @@ final class CurlHandle: @unchecked Sendable {
   }
 
   /// Runs the transfer to its end.
+  /// - Parameter allowance: How long one may have taken that has moved so many bytes.
   /// - Returns: libcurl's result, and its words for it.
   /// - Throws: `CancellationError`, within a millisecond.
-  func perform(_ cancellation: Cancellation) throws -> (CURLcode, String) {
+  func perform(
+    _ cancellation: Cancellation, within allowance: (_ moved: Int64) -> Duration
+  ) throws -> (CURLcode, String) {
+    let begin = ContinuousClock.now
     let multi = UnsafeMutableRawPointer(self.multi)
     let number = cancellation.addHandler { [self] in curl_multi_wakeup(UnsafeMutableRawPointer(self.multi)) }
     defer { cancellation.removeHandler(number) }
@@ -115,6 +121,8 @@ final class CurlHandle: @unchecked Sendable {
         let text = String(cString: errorText)
         return (code, text.isEmpty ? String(cString: curl_easy_strerror(code)) : text)
       }
+      // libcurl watches the speed only while a body is on its way: an SFTP server can stall before.
+      if ContinuousClock.now - begin > allowance(moved) { return (CURLE_OPERATION_TIMEDOUT, "The server is too slow") }
       // A server that sends an answer in several pieces without TCP_NODELAY waits with each for word of the one before.
       if socket.pointee >= 0 { backupd_curl_acknowledge(socket.pointee) }
       curl_multi_poll(multi, nil, 0, 1000, nil)

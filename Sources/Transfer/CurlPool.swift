@@ -14,6 +14,13 @@ public struct TransferOptions: Sendable {
   /// How long it may stay below.
   public var patience: Duration = .seconds(30)
   public init() {}
+
+  /// Bytes a second that each transfer has to keep up: no more than its part of a line that all of them share.
+  var pace: Int { min(floor, limit.map { max(1, $0.rate / connections) } ?? floor) }
+
+  /// How long a transfer may have taken that has moved so many bytes. One that keeps the pace always comes to its end; one
+  /// that keeps just above it for ever is cut off with the last byte that it was to move.
+  func allowance(_ bytes: Int64) -> Duration { patience * 2 + .milliseconds(bytes * 1000 / Int64(pace)) }
 }
 
 /// Runs transfers with one server over connections that stay open, several at once, each on the thread that asks for it.
@@ -29,6 +36,9 @@ final class CurlPool: Sendable {
 
   init(_ options: TransferOptions) { self.options = options }
 
+  /// What is small waits for no bandwidth: leases are. It counts all the same.
+  private static let small = 64 << 10
+
   /// - Parameters:
   ///   - bytes: As many as may go and come.
   ///   - announced: As many as are known to; nil for all of them.
@@ -41,16 +51,18 @@ final class CurlPool: Sendable {
     finish: (CurlHandle, CURLcode, String) throws -> Result
   ) throws -> Result {
     let held = announced ?? bytes
-    if let limit = options.limit, held > 64 << 10 { try limit.wait(for: held, cancellation) }
+    let share = try options.limit?.begin(held > Self.small ? held : 0, cancellation)
+    var moved: Int64 = 0
+    defer { if let share { options.limit?.end(share, moved: moved) } }
     let handle = try take(cancellation)
     defer { give(handle) }
     handle.reset()
-    handle.set(CURLOPT_BUFFERSIZE, 512 << 10)
-    handle.set(CURLOPT_UPLOAD_BUFFERSIZE, 1 << 20)
+    // Of one that was cancelled, too.
+    defer { moved = handle.moved }
     setPatience(handle, bytes)
     prepare(handle)
     handle.connect(exchange)
-    let (code, text) = try handle.perform(cancellation)
+    let (code, text) = try handle.perform(cancellation, within: options.allowance)
     counters.add {
       $0.requests += max(1, exchange.sends)
       $0.retries += max(1, exchange.sends) - 1
@@ -63,10 +75,13 @@ final class CurlPool: Sendable {
   private func setPatience(_ handle: CurlHandle, _ bytes: Int) {
     let patience = Int(options.patience.components.seconds)
     handle.set(CURLOPT_CONNECTTIMEOUT_MS, min(patience, 10) * 1000)
-    handle.set(CURLOPT_LOW_SPEED_LIMIT, options.floor)
+    handle.set(CURLOPT_LOW_SPEED_LIMIT, options.pace)
     handle.set(CURLOPT_LOW_SPEED_TIME, patience)
-    // A server that keeps just above the floor for ever is cut off here.
-    handle.set(CURLOPT_TIMEOUT_MS, (patience * 2 + bytes / (options.floor * 16)) * 1000)
+    handle.set(CURLOPT_TIMEOUT_MS, Int(options.allowance(Int64(bytes)).components.seconds + 1) * 1000)
+    // What goes at once must not take seconds by the limit: libcurl waits them out afterwards, and they look like a stall.
+    let most = options.limit.map { max(16 << 10, $0.rate) } ?? 1 << 20
+    handle.set(CURLOPT_BUFFERSIZE, min(512 << 10, most))
+    handle.set(CURLOPT_UPLOAD_BUFFERSIZE, min(1 << 20, most))
     if let limit = options.limit {
       handle.set(CURLOPT_MAX_SEND_SPEED_LARGE, size: Int64(limit.rate))
       handle.set(CURLOPT_MAX_RECV_SPEED_LARGE, size: Int64(limit.rate))
@@ -77,7 +92,7 @@ final class CurlPool: Sendable {
   func failure(_ code: CURLcode, _ text: String, _ host: String, _ exchange: Exchange) -> TransferError {
     if exchange.isTooLong { return .tooLong(host: host, limit: exchange.limit) }
     if code == CURLE_OPERATION_TIMEDOUT, exchange.status != 0 || text.contains("too slow") {
-      return .tooSlow(host: host, floor: options.floor, patience: options.patience)
+      return .tooSlow(host: host, floor: options.pace, patience: options.patience)
     }
     let lasting: [CURLcode] = [
       CURLE_UNSUPPORTED_PROTOCOL, CURLE_URL_MALFORMAT, CURLE_PEER_FAILED_VERIFICATION, CURLE_SSL_CACERT_BADFILE,

@@ -22,11 +22,17 @@ public struct RetrySchedule: Sendable {
   public var total: Duration
   public var first: Duration
   public var longest: Duration
+  /// How much later than that the last attempt may be, where the server asks for it.
+  public var beyond: Duration
 
-  public init(total: Duration = .seconds(30), first: Duration = .milliseconds(200), longest: Duration = .seconds(10)) {
+  public init(
+    total: Duration = .seconds(30), first: Duration = .milliseconds(200), longest: Duration = .seconds(10),
+    beyond: Duration = .seconds(60)
+  ) {
     self.total = total
     self.first = first
     self.longest = longest
+    self.beyond = beyond
   }
 
   /// Runs `body` until it succeeds or is not worth another attempt.
@@ -43,15 +49,22 @@ public struct RetrySchedule: Sendable {
     let deadline = ContinuousClock.now + total
     var bound = first
     var attempt = 0
+    var mayBeLate = total > .zero
     while true {
       do {
         try cancellation.check()
         return try body(attempt)
       } catch {
         guard case .again(let wanted) = advice(error) else { throw error }
-        let wait = max(min(wanted ?? .zero, longest * 3), bound * Double.random(in: 0...1))
+        let left = deadline - .now
+        var wait = max(wanted ?? .zero, bound * Double.random(in: 0...1))
         let isFirst = attempt == 0 && wait < total
-        guard isFirst || ContinuousClock.now + wait < deadline else { throw error }
+        if !isFirst, wait >= left {
+          // A server that says when to come back is heard once, or all that failed together would be given up together.
+          guard wanted != nil, mayBeLate else { throw error }
+          mayBeLate = false
+          wait = min(wait, max(left, .zero) + beyond)
+        }
         try cancellation.sleep(wait)
         bound = min(bound * 2, longest)
         attempt += 1

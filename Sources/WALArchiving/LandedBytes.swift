@@ -5,8 +5,9 @@ internal import DurableFiles
   import Glibc
 #endif
 
-/// A range of a file in the landing directory, read piece by piece. The file may be renamed meanwhile.
-final class LandedBytes {
+/// A range of a file in the landing directory, read piece by piece, by any number of threads. The file may be renamed
+/// meanwhile.
+final class LandedBytes: Sendable {
   private let file: Descriptor
   let range: Range<Int64>
 

@@ -3,34 +3,18 @@ internal import BlockingWork
 internal import Repository
 import Synchronization
 
-/// Something that every store must come to hold.
-enum Shipment: Hashable, Sendable {
-  case history(TimelineID)
-  case segment(WALSegment)
-  /// Bytes of the open segment, or of one that was set aside.
-  case slice(WALSegment, first: LSN, end: LSN)
-  case gap(WALGap)
-  /// What an idle server's clock said.
-  case clock(WALSegment, WALClock)
-
-  var timeline: TimelineID {
-    switch self {
-    case .history(let timeline): timeline
-    case .segment(let segment), .slice(let segment, _, _), .clock(let segment, _): segment.timeline
-    case .gap(let gap): gap.timeline
-    }
-  }
-}
-
 /// What waits for which store, and how far each store has come. Shared by the receiver and the shipping lanes.
 final class ShippingQueue: Sendable {
   struct Item {
     var shipment: Shipment
     var index: WALIndex?
     var pending: Set<StoreID>
-    var isInWork = false
-    /// Not to be tried before, for this item alone: what it found there will not change soon.
-    var retryAt: ContinuousClock.Instant?
+    /// Of these, those that may hold it all the same, from an earlier run.
+    var unasked: Set<StoreID> = []
+    /// Stores it is on its way to, and since when.
+    var work: [StoreID: ContinuousClock.Instant] = [:]
+    /// Stores that hold something else in its place, and when they are asked again: that will not change soon.
+    var refusals: [StoreID: ContinuousClock.Instant] = [:]
   }
 
   /// The open segment as far as it is durable in the landing directory.
@@ -77,6 +61,11 @@ final class ShippingQueue: Sendable {
     }
   }
 
+  /// What needs a person is tried again so often.
+  static let refusalPause: Duration = .seconds(60)
+  /// A store that has a lane wait for so long is not asked by others meanwhile.
+  static let patience: Duration = .seconds(5)
+
   let stores: [StoreID]
   let interval: Duration
   let changed = Signal()
@@ -105,9 +94,10 @@ final class ShippingQueue: Sendable {
 
   // MARK: What the receiver says
 
-  /// - Parameter stores: Those that lack it; nil for all.
+  /// - Parameter stores: Those that lack it; nil for all, some of which may hold it from an earlier run.
   func add(_ shipment: Shipment, index: WALIndex? = nil, missingIn stores: [StoreID]? = nil) {
-    change { $0.add(shipment, index: index, pending: Set(stores ?? self.stores)) }
+    let all = Set(self.stores)
+    change { $0.add(shipment, index: index, pending: stores.map { Set($0) } ?? all, unasked: stores == nil ? all : []) }
   }
 
   /// A segment begins, or begins again after a restart with slices of it already in the stores.
@@ -156,9 +146,7 @@ final class ShippingQueue: Sendable {
   func landed(_ segment: WALSegment) {
     let all = Set(stores)
     change { state in
-      state.items.removeAll {
-        if case .slice(segment, _, _) = $0.shipment { !$0.isInWork } else { false }
-      }
+      state.dropSlices(of: segment)
       state.add(.segment(segment), index: nil, pending: all)
       state.landed = state.landed.suffix(63) + [segment]
       state.open = nil
@@ -180,30 +168,45 @@ final class ShippingQueue: Sendable {
 
   // MARK: What the lanes ask
 
-  /// The next thing to ship and the stores to ship it to; nil with the time to wait where there is nothing.
-  func next() -> (work: (Item, [StoreID])?, wait: Duration) {
+  /// The next thing to ship to a store; nil with the time to wait where there is nothing.
+  func next(for store: StoreID) -> (item: Item?, wait: Duration) {
     let all = Set(stores)
     let interval = self.interval
     return look { state in
       let now = ContinuousClock.now
       state.cutSlice(now, interval: interval, pending: all)
       var wait = max(state.nextSlice - now, .milliseconds(10))
-      for number in state.items.indices where !state.items[number].isInWork {
+      if let retry = state.stores[store]?.retryAt, retry > now { return (nil, min(wait, retry - now)) }
+      let history = state.oldestHistory(lackedBy: store)
+      for number in state.items.indices where state.items[number].pending.contains(store) {
         let item = state.items[number]
-        let blocked = state.pendingHistories(before: item.shipment)
-        var ready: [StoreID] = []
-        for store in item.pending.sorted() where !blocked.contains(store) {
-          let retry = max(item.retryAt ?? now, state.stores[store]?.retryAt ?? now)
-          if retry <= now { ready.append(store) } else { wait = min(wait, retry - now) }
+        guard item.work[store] == nil, state.isReady(item.shipment), !item.shipment.isBehind(history) else { continue }
+        if let retry = item.refusals[store], retry > now {
+          wait = min(wait, retry - now)
+          continue
         }
-        if state.isReady(item.shipment), !ready.isEmpty {
-          state.items[number].isInWork = true
-          return ((item, ready), .zero)
-        }
+        state.items[number].work[store] = now
+        return (item, .zero)
       }
       return (nil, wait)
     }
   }
+
+  /// Other stores that hold a shipment's object, or may: those that fail or hang are not among them.
+  func holders(of shipment: Shipment, besides store: StoreID) -> [StoreID] {
+    let others = stores.filter { $0 != store }
+    return look { state in
+      let now = ContinuousClock.now
+      let item = state.items.first { $0.shipment == shipment }
+      return others.filter { other in
+        let mayHold = item.map { !$0.pending.contains(other) || $0.unasked.contains(other) } ?? true
+        return mayHold && state.isWell(other, now)
+      }
+    }
+  }
+
+  /// Whether a store neither fails nor hangs.
+  func isWell(_ store: StoreID) -> Bool { look { $0.isWell(store, .now) } }
 
   /// - Returns: Whether this store had been failing, or takes something for the first time: an earlier process may have
   ///   seen it fail.
@@ -211,14 +214,17 @@ final class ShippingQueue: Sendable {
     change { state in
       if let number = state.items.firstIndex(where: { $0.shipment == shipment }) {
         state.items[number].pending.remove(store)
+        state.items[number].refusals[store] = nil
       }
-      let isNews = state.stores[store]?.error != nil || state.stores[store]?.hasTaken == false
+      let before = state.stores[store] ?? StoreState()
+      // That it takes other things is no news while it refuses one.
+      let refuses = state.refuses(store)
       state.stores[store]?.hasTaken = true
       state.stores[store]?.failures = 0
       state.stores[store]?.retryAt = nil
-      state.stores[store]?.error = nil
+      if !refuses { state.stores[store]?.error = nil }
       state.advanceDurable()
-      return isNews
+      return !refuses && (before.error != nil || !before.hasTaken)
     }
   }
 
@@ -226,20 +232,18 @@ final class ShippingQueue: Sendable {
   ///   slice is complete and its file perhaps stored and gone.
   func failed(_ shipment: Shipment, in store: StoreID, _ error: any Error) -> Int {
     change { state in
+      let number = state.items.firstIndex { $0.shipment == shipment }
       if case .slice(let segment, _, _) = shipment, state.landed.contains(segment) {
-        if let number = state.items.firstIndex(where: { $0.shipment == shipment }) {
-          state.items[number].pending.remove(store)
-        }
+        if let number { state.items[number].pending.remove(store) }
         return 0
       }
       var entry = state.stores[store] ?? StoreState()
       entry.error = ErrorReport(error)
-      if case WALArchivingError.contentDiffers = error {
+      switch error {
+      case WALArchivingError.contentDiffers, WALArchivingError.objectUnusable:
         // The store works; this one thing needs a person.
-        if let number = state.items.firstIndex(where: { $0.shipment == shipment }) {
-          state.items[number].retryAt = .now + .seconds(60)
-        }
-      } else {
+        if let number { state.items[number].refusals[store] = .now + Self.refusalPause }
+      default:
         entry.failures += 1
         entry.retryAt = .now + Backoff.delay(attempt: entry.failures)
       }
@@ -248,12 +252,13 @@ final class ShippingQueue: Sendable {
     }
   }
 
+  /// A store's lane is done with it.
   /// - Returns: Whether every store holds it now; it is forgotten then.
-  func release(_ shipment: Shipment) -> Bool {
+  func release(_ shipment: Shipment, from store: StoreID) -> Bool {
     change { state in
       guard let number = state.items.firstIndex(where: { $0.shipment == shipment }) else { return false }
-      state.items[number].isInWork = false
-      guard state.items[number].pending.isEmpty else { return false }
+      state.items[number].work[store] = nil
+      guard state.items[number].pending.isEmpty, state.items[number].work.isEmpty else { return false }
       state.items.remove(at: number)
       state.advanceDurable()
       return true
@@ -263,96 +268,6 @@ final class ShippingQueue: Sendable {
   /// Whether any slice of a segment still waits.
   func hasSlices(of segment: WALSegment) -> Bool {
     look { $0.items.contains { if case .slice(segment, _, _) = $0.shipment { true } else { false } } }
-  }
-}
-
-extension ShippingQueue.State {
-  mutating func add(_ shipment: Shipment, index: WALIndex?, pending: Set<StoreID>) {
-    if pending.isEmpty || items.contains(where: { $0.shipment == shipment }) { return }
-    items.append(ShippingQueue.Item(shipment: shipment, index: index, pending: pending))
-  }
-
-  /// Makes a slice of what is durable and in no slice yet, when it is time or somebody waits for it.
-  mutating func cutSlice(_ now: ContinuousClock.Instant, interval: Duration, pending: Set<StoreID>) {
-    let isTime = now >= nextSlice
-    if isTime { nextSlice = now + interval }
-    guard let open, open.flushed > open.sliceEnd else {
-      if isTime { cutClock(pending: pending) }
-      return
-    }
-    clockPause = .zero
-    let isWanted = wanted.map { $0 > open.sliceEnd && $0 <= open.flushed } ?? false
-    guard isTime || isWanted else { return }
-    add(
-      .slice(open.segment, first: open.sliceEnd, end: open.flushed),
-      index: open.index.part(from: open.sliceEnd, to: open.flushed), pending: pending)
-    self.open?.sliceEnd = open.flushed
-  }
-
-  /// Longest time between two clocks of an idle server.
-  static let longestClockPause: Duration = .seconds(300)
-
-  /// Lets the stores know that nothing has happened since: at once, then less and less often.
-  private mutating func cutClock(pending: Set<StoreID>) {
-    guard let open, let clock = open.clock, open.flushed == open.sliceEnd else { return }
-    if let shippedClock, clock - shippedClock < clockPause { return }
-    let isWaiting = items.contains { if case .clock = $0.shipment { true } else { false } }
-    if isWaiting { return }
-    add(
-      .clock(open.segment, WALClock(timeline: open.segment.timeline, end: open.flushed, clock: clock)), index: nil,
-      pending: pending)
-    shippedClock = clock
-    clockPause = min(max(clockPause * 2, .seconds(10)), Self.longestClockPause)
-  }
-
-  /// A slice that an earlier run cut waits until the bytes are here again.
-  func isReady(_ shipment: Shipment) -> Bool {
-    guard case .slice(let segment, _, let end) = shipment, let open, open.segment == segment else { return true }
-    return end <= open.flushed
-  }
-
-  /// Stores that lack the history of this timeline: its WAL is stored after that.
-  func pendingHistories(before shipment: Shipment) -> Set<StoreID> {
-    if case .history = shipment { return [] }
-    return items.reduce(into: []) { result, item in
-      if case .history(let timeline) = item.shipment, timeline <= shipment.timeline { result.formUnion(item.pending) }
-    }
-  }
-
-  /// Everything before the first thing a store lacks is durable there.
-  mutating func advanceDurable() {
-    for store in stores.keys {
-      var lowest: LSN?
-      for item in items where item.pending.contains(store) {
-        let first: LSN
-        switch item.shipment {
-        case .segment(let segment): first = segment.start(size: size)
-        case .slice(_, let start, _): first = start
-        case .history, .gap, .clock: continue
-        }
-        lowest = min(lowest ?? first, first)
-      }
-      guard let reached = lowest ?? open.map(\.sliceEnd) else { continue }
-      let before = stores[store]?.durable ?? reached
-      stores[store]?.durable = max(before, reached)
-    }
-  }
-
-  mutating func sample(_ lsn: LSN) {
-    let now = ContinuousClock.now
-    if let last = samples.last, now - last.time < .seconds(1) { return }
-    let lowest = stores.values.map { $0.durable ?? LSN(0) }.min() ?? LSN(0)
-    samples.removeAll { $0.lsn <= lowest }
-    // A store that is away for days must not cost memory: older samples are thinned out.
-    if samples.count >= 4096 { samples = samples.enumerated().filter { $0.offset % 2 == 0 }.map(\.element) }
-    samples.append((lsn, now))
-  }
-
-  /// For how long the store has lacked something that was durable here.
-  func lagSeconds(_ store: StoreID) -> Double? {
-    guard let durable = stores[store]?.durable else { return nil }
-    guard let first = samples.first(where: { $0.lsn > durable }) else { return 0 }
-    return max(0, (ContinuousClock.now - first.time).secondsValue)
   }
 }
 

@@ -17,7 +17,7 @@ extension WALArchiver {
   }
 
   /// Waits until every required store holds the WAL up to a position, shipping the open segment at once where that is
-  /// needed; or until one holds it and the others have failed several times.
+  /// needed; or until one holds it and the others have failed several times, or refuse something.
   ///
   /// - Returns: Those that lack it, and why.
   /// - Throws: ``WALArchivingError/notStored(_:reached:cause:)`` when the time is over, ``WALArchivingError/walLost``
@@ -33,7 +33,7 @@ extension WALArchiver {
         let lacking = required.filter { !(queue.stores[$0]?.durable.map { $0 >= position.lsn } ?? false) }
         if lacking.isEmpty { return [:] }
         guard lacking.count < required.count else { return nil }
-        let failing = lacking.filter { (queue.stores[$0]?.failures ?? 0) >= Self.givingUp }
+        let failing = lacking.filter { (queue.stores[$0]?.failures ?? 0) >= Self.givingUp || queue.refuses($0) }
         guard failing == lacking else { return nil }
         return Dictionary(uniqueKeysWithValues: failing.compactMap { id in queue.stores[id]?.error.map { (id, $0) } })
       }

@@ -26,7 +26,7 @@ public final class WALArchiver: Sendable {
     public var landingDirectory: String
     /// The open segment is shipped this often, where it has new records.
     public var partialInterval: Duration
-    /// Segments sealed and stored at once; each costs memory of one.
+    /// Segments sealed and stored at once in each store; each costs memory of one.
     public var lanes: Int
     /// Whether WAL is streamed. Where it is not, what `archive_command` pushes is all there is.
     public var streams = true
@@ -152,7 +152,11 @@ public final class WALArchiver: Sendable {
     var bodies: [@Sendable () throws -> Void] = [
       { try self.options.streams ? self.receive(landing, cancellation) : self.keep(landing, cancellation) }
     ]
-    for _ in 0..<max(1, options.lanes) { bodies.append { try self.waitForShipper(cancellation).run(cancellation) } }
+    for store in repository.required {
+      for _ in 0..<max(1, options.lanes) {
+        bodies.append { try self.waitForShipper(cancellation).run(store, cancellation) }
+      }
+    }
     if options.slotLifetime == .permanent {
       // More of them than there are cores for long: each waits a good part of its time for a disk.
       for _ in 0..<max(1, 2 * options.lanes) { bodies.append { try self.pusher.run(cancellation) } }

@@ -15,6 +15,8 @@ public enum WALArchivingError: OperatorError, Equatable {
   case landingInUse(String)
   /// A store holds something else under a name that is ours to write.
   case contentDiffers(String, store: StoreID)
+  /// A store holds something that does not open under a name that is ours to write.
+  case objectUnusable(String, store: StoreID, cause: ErrorReport)
   /// WAL did not reach a store in time.
   case notStored(WALPosition, reached: [StoreID: LSN?], cause: ErrorReport?)
   case notStreaming(ClusterID, cause: ErrorReport?)
@@ -42,7 +44,8 @@ public enum WALArchivingError: OperatorError, Equatable {
     case .timelineForked(_, let server, _): "cannot follow the server to timeline \(server)"
     case .landingUnreadable(let path, _): "cannot read \"\(path)\""
     case .landingInUse(let path): "cannot use the landing directory \"\(path)\""
-    case .contentDiffers(let name, let store): "cannot store \"\(name)\" in store \"\(store)\""
+    case .contentDiffers(let name, let store), .objectUnusable(let name, let store, _):
+      "cannot store \"\(name)\" in store \"\(store)\""
     case .notStored(let position, _, _): "could not bring WAL up to \(position) into every required store in time"
     case .notStreaming(let cluster, _): "could not get WAL of cluster \"\(cluster)\" to stream in time"
     case .pushedNameUnknown(let path): "cannot archive \"\(path.prefix(500))\""
@@ -66,6 +69,8 @@ public enum WALArchivingError: OperatorError, Equatable {
     case .landingUnreadable(_, let reason): reason
     case .landingInUse: "Another process receives WAL into it."
     case .contentDiffers: "An object of that name is there and holds other WAL."
+    case .objectUnusable(_, _, let cause):
+      "An object of that name is there and cannot be used. \(cause.detail ?? cause.summary)"
     case .notStored(_, let reached, let cause):
       ([
         reached.sorted { $0.key < $1.key }
@@ -107,6 +112,8 @@ public enum WALArchivingError: OperatorError, Equatable {
     case .pushNotStored(let cause): cause?.hint ?? "PostgreSQL asks again."
     case .contentDiffers, .pushedContentDiffers:
       "Two servers archive under one cluster name, or one was rolled back; find out which, and stop the other."
+    case .objectUnusable:
+      "Remove the object there: what it should hold is kept in the landing directory, and stored within a minute."
     case .notStored(_, _, let cause), .notStreaming(_, let cause): cause?.hint
     case .walLost: "Raise max_slot_wal_keep_size or wal_keep_size on the server, then take the backup again."
     case .pageInvalid, .streamNotContiguous, .pushedFileInvalid: nil

@@ -29,6 +29,10 @@ public enum WALEvent: Sendable {
   case timelineForked(TimelineID, at: LSN, kept: WALPosition)
   /// A full segment is in every store.
   case stored(WALSegment)
+  /// A store has got a full segment.
+  case segmentTaken(WALSegment, by: StoreID)
+  /// A store has got some more of an open segment.
+  case sliceTaken(WALSegment, by: StoreID)
   case storeFailed(StoreID, ErrorReport, attempts: Int)
   /// It takes what it is sent, after it failed or for the first time.
   case storeRecovered(StoreID)

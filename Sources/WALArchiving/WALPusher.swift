@@ -287,6 +287,9 @@ final class WALPusher: Sendable {
     do {
       try place.shipper.put(shipment, readingFrom: file.path, cancellation)
       return true
+    } catch WALArchivingError.objectUnusable {
+      // The other stores get it, and the server's disk is not to fill for the sake of this one.
+      return false
     } catch let error as WALArchivingError {
       throw error
     } catch let error as CancellationError {

@@ -3,6 +3,7 @@ internal import BlockingWork
 internal import DurableFiles
 internal import Repository
 internal import Storage
+import Synchronization
 
 #if canImport(Glibc)
   import Glibc
@@ -10,8 +11,8 @@ internal import Storage
 
 /// Carries landed WAL into the stores: seals, puts, and removes from the landing directory what every store holds.
 ///
-/// Everything here may be done again after a crash: names are written once, and a name that is taken is opened and
-/// compared with what lies here.
+/// Each store has lanes of its own, so that one that hangs holds up nobody else. Everything here may be done again
+/// after a crash: names are written once, and a name that is taken is opened and compared with what lies here.
 final class WALShipper: Sendable {
   private let repository: Repository
   private let lineage: Lineage
@@ -20,6 +21,7 @@ final class WALShipper: Sendable {
   private let landing: LandingDirectory
   private let queue: ShippingQueue
   private let observe: @Sendable (WALEvent) -> Void
+  private let shared = Mutex(SharedBytes())
 
   init(
     repository: Repository, lineage: Lineage, size: WALSegmentSize, landing: LandingDirectory, queue: ShippingQueue,
@@ -37,67 +39,78 @@ final class WALShipper: Sendable {
   /// What a sealed segment takes at most, as a rule: pages that nothing is written to take no memory.
   private var sealedSize: Int { Int(size.bytes / 2) }
 
-  /// The work of one lane: ends by cancellation only.
-  func run(_ cancellation: Cancellation) throws {
+  /// The work of one lane of a store: ends by cancellation only.
+  func run(_ store: RepositoryStore, _ cancellation: Cancellation) throws {
     let queue = queue
     let handler = cancellation.addHandler { queue.changed.raise() }
     defer { cancellation.removeHandler(handler) }
     while true {
       try cancellation.check()
       let before = queue.changed.value
-      let (work, wait) = queue.next()
-      if let (item, stores) = work {
-        // Its own each time: a lane that waits has no use for it.
-        try ship(item, to: stores, SealedBuffer(capacity: sealedSize), cancellation)
+      let (item, wait) = queue.next(for: store.id)
+      if let item {
+        try ship(item, to: store, cancellation)
       } else {
         queue.changed.wait(after: before, for: wait)
       }
     }
   }
 
-  private func ship(
-    _ item: ShippingQueue.Item, to stores: [StoreID], _ buffer: SealedBuffer, _ cancellation: Cancellation
-  ) throws {
-    defer { if queue.release(item.shipment) { finish(item.shipment, cancellation) } }
-    let load = ShipmentBytes(item, buffer)
-    for store in repository.required where stores.contains(store.id) {
-      do {
-        try put(item.shipment, load, in: store, cancellation)
-        if queue.succeeded(item.shipment, in: store.id) { observe(.storeRecovered(store.id)) }
-      } catch let error as CancellationError {
-        throw error
-      } catch {
-        try cancellation.check()
-        let attempts = queue.failed(item.shipment, in: store.id, error)
-        if attempts > 0 { observe(.storeFailed(store.id, ErrorReport(error), attempts: attempts)) }
-      }
+  private func ship(_ item: ShippingQueue.Item, to store: RepositoryStore, _ cancellation: Cancellation) throws {
+    let shipment = item.shipment
+    defer { if queue.release(shipment, from: store.id) { finish(shipment) } }
+    let bytes = shared.withLock { shared in
+      shared.join(shipment) { ShipmentBytes(index: item.index) { try self.landedBytes(shipment) } }
+    }
+    defer { shared.withLock { $0.leave(shipment) } }
+    do {
+      try put(shipment, bytes, in: store, cancellation)
+      let isNews = queue.succeeded(shipment, in: store.id)
+      tell(shipment, in: store.id)
+      if isNews { observe(.storeRecovered(store.id)) }
+    } catch let error as CancellationError {
+      throw error
+    } catch {
+      try cancellation.check()
+      let attempts = queue.failed(shipment, in: store.id, error)
+      if attempts > 0 { observe(.storeFailed(store.id, ErrorReport(error), attempts: attempts)) }
+    }
+  }
+
+  /// Says what a store holds now that it did not hold before.
+  private func tell(_ shipment: Shipment, in store: StoreID) {
+    switch shipment {
+    case .segment(let segment): observe(.segmentTaken(segment, by: store))
+    case .slice(let segment, _, _): observe(.sliceTaken(segment, by: store))
+    case .history, .gap, .clock: break
     }
   }
 
   /// Puts what lies outside the landing directory into every store.
   func put(_ shipment: Shipment, readingFrom path: String, _ cancellation: Cancellation) throws {
-    let item = ShippingQueue.Item(shipment: shipment, index: nil, pending: [])
-    let load = ShipmentBytes(item, SealedBuffer(capacity: sealedSize))
-    load.plain = try bytes(of: shipment, at: path)
-    for store in repository.required { try put(shipment, load, in: store, cancellation) }
+    let bytes = ShipmentBytes { try self.bytes(of: shipment, at: path) }
+    for store in repository.required {
+      try put(shipment, bytes, in: store, cancellation)
+      tell(shipment, in: store.id)
+    }
   }
 
-  /// Whether every store holds a shipment already; one that does not answer counts as lacking it.
+  /// Whether every store holds a shipment already; one that does not answer, or holds it damaged, counts as lacking it.
   /// - Throws: ``WALArchivingError/contentDiffers(_:store:)`` where what a store holds is not what lies at `path`.
   func isStored(_ shipment: Shipment, readingFrom path: String) throws -> Bool {
     let (kind, name) = object(shipment)
-    let load = ShipmentBytes(
-      ShippingQueue.Item(shipment: shipment, index: nil, pending: []), SealedBuffer(capacity: sealedSize))
+    let bytes = ShipmentBytes { try self.bytes(of: shipment, at: path) }
     var isEverywhere = true
     for store in repository.required {
       do {
-        guard try store.objects.size(of: name) != nil else {
+        // One that hangs is waited for by its own lanes alone.
+        guard queue.isWell(store.id), try store.objects.size(of: name) != nil else {
           isEverywhere = false
           continue
         }
-        if load.plain == nil { load.plain = try bytes(of: shipment, at: path) }
-        try compare(kind, name, load, in: store)
-      } catch is StorageError {
+        let reader = try SealedObjectReader(kind, name, in: store, keys: repository.keys)
+        try compare(reader, bytes.plain())
+      } catch let error where error is StorageError || error is RepositoryError {
         isEverywhere = false
       }
     }
@@ -113,7 +126,7 @@ final class WALShipper: Sendable {
   }
 
   private func put(
-    _ shipment: Shipment, _ load: ShipmentBytes, in store: RepositoryStore, _ cancellation: Cancellation
+    _ shipment: Shipment, _ bytes: ShipmentBytes, in store: RepositoryStore, _ cancellation: Cancellation
   ) throws {
     if case .gap(let gap) = shipment {
       return try repository.putGap(gap, of: lineage, in: store, cancellation: cancellation)
@@ -123,21 +136,21 @@ final class WALShipper: Sendable {
       return try repository.putClock(clock, name, in: store, cancellation: cancellation)
     }
     let (kind, name) = object(shipment)
-    if load.sealed == nil {
-      do {
-        if load.plain == nil { load.plain = try landedBytes(shipment) }
-      } catch let error as FileError where error.isMissing {
-        // Pushed and streamed at once, it was stored, compared and removed under the other of the two.
-        if try store.objects.size(of: name) != nil { return }
-        throw error
-      }
-      if try store.objects.size(of: name) != nil { return try compare(kind, name, load, in: store) }
-      try seal(shipment, kind, name, load)
-    }
+    let plain: LandedBytes
     do {
-      try repository.putSealed(name, load.buffer, in: store, cancellation: cancellation)
+      plain = try bytes.plain()
+    } catch let error as FileError where error.isMissing {
+      // Pushed and streamed at once, it was stored, compared and removed under the other of the two.
+      if try store.objects.size(of: name) != nil { return }
+      throw error
+    }
+    // Another store's lane has found it worth sealing: this one takes it, or says that it has it.
+    if !bytes.isSealed, try store.objects.size(of: name) != nil { return try requireSame(kind, name, plain, in: store) }
+    let sealed = try bytes.sealed { try seal(shipment, kind, name, plain, bytes.index, for: store.id) }
+    do {
+      try repository.putSealed(name, sealed, in: store, cancellation: cancellation)
     } catch StorageError.alreadyExists {
-      try compare(kind, name, load, in: store)
+      try requireSame(kind, name, plain, in: store)
     }
   }
 
@@ -165,49 +178,64 @@ final class WALShipper: Sendable {
     }
   }
 
-  /// Seals once: a store that gets the object later gets the bytes the others have.
-  private func seal(_ shipment: Shipment, _ kind: ObjectKind, _ name: ObjectName, _ load: ShipmentBytes) throws {
-    if try takeSealed(kind, name, load) { return }
-    let plain = try load.plain ?? landedBytes(shipment)
-    let known = try load.index ?? makeIndex(shipment)
+  /// Seals, or takes what another store holds: a store that gets the object later gets the bytes the others have.
+  private func seal(
+    _ shipment: Shipment, _ kind: ObjectKind, _ name: ObjectName, _ plain: LandedBytes, _ known: WALIndex?,
+    for store: StoreID
+  ) throws -> SealedBuffer {
+    let buffer = SealedBuffer(capacity: sealedSize)
+    if try take(kind, name, plain, from: queue.holders(of: shipment, besides: store), into: buffer) { return buffer }
+    let known = try known ?? makeIndex(shipment)
     if known == nil, case .segment(let segment) = shipment {
       // Read once: what is sealed is what is decoded.
       let index = SegmentIndex(segment, size, systemIdentifier)
-      try repository.sealWAL(kind, name, index: index.take(), into: load.buffer) { append in
+      try repository.sealWAL(kind, name, index: index.take(), into: buffer) { append in
         try plain.forEachPiece {
           try index.feed($0)
           try append($0)
         }
       }
     } else {
-      try repository.sealWAL(kind, name, index: known, into: load.buffer) { try plain.forEachPiece($0) }
+      try repository.sealWAL(kind, name, index: known, into: buffer) { try plain.forEachPiece($0) }
     }
-    load.sealed = ()
+    return buffer
   }
 
-  /// Takes an object that another store holds.
-  private func takeSealed(_ kind: ObjectKind, _ name: ObjectName, _ load: ShipmentBytes) throws -> Bool {
-    for other in repository.required {
+  /// - Parameter holders: Stores that are asked for it, once each.
+  private func take(
+    _ kind: ObjectKind, _ name: ObjectName, _ plain: LandedBytes, from holders: [StoreID], into buffer: SealedBuffer
+  ) throws -> Bool {
+    for other in repository.required where holders.contains(other.id) {
       do {
-        guard try other.objects.size(of: name) != nil else { continue }
-        try compare(kind, name, load, in: other)
-        try load.buffer.fill(with: other.objects.readAll(name, limit: 2 << 30))
-        load.sealed = ()
+        // Read first: what is compared is what is put.
+        let held = try other.objects.once.readAll(name, limit: 2 << 30)
+        try compare(SealedObjectReader(kind, name, bytes: held, from: other.id, keys: repository.keys), plain)
+        buffer.fill(with: held)
         return true
-      } catch is StorageError {
-        // It is asked for its own sake elsewhere; here another answer will do.
+      } catch let error as CancellationError {
+        throw error
+      } catch {
+        // Its own lane tells what is wrong with it; here it is as good as not there.
         continue
       }
     }
     return false
   }
 
-  private func compare(
-    _ kind: ObjectKind, _ name: ObjectName, _ load: ShipmentBytes, in store: RepositoryStore
+  /// For a name that is taken: nothing is ever overwritten.
+  /// - Throws: ``WALArchivingError`` for what needs a person.
+  private func requireSame(
+    _ kind: ObjectKind, _ name: ObjectName, _ plain: LandedBytes, in store: RepositoryStore
   ) throws {
-    let reader = try SealedObjectReader(kind, name, in: store, keys: repository.keys)
-    guard let plain = load.plain else { return }
-    let differs = WALArchivingError.contentDiffers(name.text, store: store.id)
+    do {
+      try compare(SealedObjectReader(kind, name, in: store, keys: repository.keys), plain)
+    } catch let error as RepositoryError {
+      throw WALArchivingError.objectUnusable(name.text, store: store.id, cause: ErrorReport(error))
+    }
+  }
+
+  private func compare(_ reader: SealedObjectReader, _ plain: LandedBytes) throws {
+    let differs = WALArchivingError.contentDiffers(reader.name.text, store: reader.store)
     var offset = 0
     var held = [UInt8](repeating: 0, count: 256 << 10)
     try reader.forEachStreamFrame { frame in
@@ -222,6 +250,8 @@ final class WALShipper: Sendable {
       offset += frame.count
     }
     guard offset == plain.count else { throw differs }
+    // Its index: an object that is damaged anywhere is of no use to a restore.
+    for frame in reader.frames where frame.role != .stream { _ = try reader.read(frame) }
   }
 
   /// The index that was left beside a segment, and that of slices of earlier runs.
@@ -238,7 +268,7 @@ final class WALShipper: Sendable {
   }
 
   /// Every store holds it: the landing directory need not.
-  private func finish(_ shipment: Shipment, _ cancellation: Cancellation) {
+  private func finish(_ shipment: Shipment) {
     do {
       switch shipment {
       case .segment(let segment):
@@ -255,33 +285,4 @@ final class WALShipper: Sendable {
       observe(.landingNotCleaned(ErrorReport(error)))
     }
   }
-}
-
-/// One shipment's bytes while a lane works on it.
-private final class ShipmentBytes {
-  let index: WALIndex?
-  let buffer: SealedBuffer
-  var plain: LandedBytes?
-  /// Set once `buffer` holds the sealed object.
-  var sealed: Void?
-
-  init(_ item: ShippingQueue.Item, _ buffer: SealedBuffer) {
-    index = item.index
-    self.buffer = buffer
-  }
-}
-
-/// The index of a segment, from its first byte on.
-final class SegmentIndex {
-  private var decoder: WALRecordDecoder
-
-  init(_ segment: WALSegment, _ size: WALSegmentSize, _ systemIdentifier: SystemIdentifier) {
-    decoder = WALRecordDecoder(
-      from: WALPosition(timeline: segment.timeline, lsn: segment.start(size: size)), segmentSize: size,
-      systemIdentifier: systemIdentifier)
-  }
-
-  /// - Throws: ``WALArchivingError/pageInvalid(_:_:)`` for a page that is not the one that belongs there.
-  func feed(_ bytes: UnsafeRawBufferPointer) throws { try decoder.feed(bytes) }
-  func take() -> WALIndex { decoder.takeIndex() }
 }

@@ -26,11 +26,11 @@ struct BackupsCommand: ParsableCommand {
 
   func run() throws {
     let settings = try shared.loadConfiguration()
-    let repository = try RepositoryOpening.open(settings.repository, only: store, asOf: past.moment())
+    let repository = try shared.openRepository(settings, only: store, asOf: past.moment())
     if let cluster { try ClusterChoice.check(cluster, settings, repository) }
     let (all, damaged, unheard) = try BackupCatalog(repository).listWithArchives(cluster)
     for (store, report) in unheard.sorted(by: { $0.key < $1.key }) {
-      ErrorOutput.warn("copies in store \"\(store)\" are not shown: \(report.summary)", hint: report.hint)
+      ErrorOutput.warn("what store \"\(store)\" alone holds is not shown: \(report.summary)", hint: report.hint)
     }
     let backups = all.filter { kind == nil || $0.kind == kind }
     shared.show(.list(backups)) {

@@ -39,7 +39,7 @@ struct ClusterAcceptCommand: ParsableCommand {
 
   func run() throws {
     let settings = try shared.loadConfiguration()
-    let repository = try RepositoryOpening.open(settings.repository)
+    let repository = try shared.openRepository(settings)
     try ClusterChoice.check(cluster, settings, repository)
     let cancellation = Interruption.cancellation()
     let found = try systemIdentifier ?? Self.ask(settings, cluster, cancellation)

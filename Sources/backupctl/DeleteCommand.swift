@@ -15,7 +15,7 @@ struct DeleteCommand: ParsableCommand {
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
-    let repository = try RepositoryOpening.open(try shared.loadConfiguration().repository)
+    let repository = try shared.openRepository(shared.loadConfiguration())
     let tombstone = try BackupCatalog(repository).delete(
       backup, reason: "asked for", cancellation: Interruption.cancellation())
     let end = tombstone.at + Pruner.grace
@@ -37,7 +37,7 @@ struct UndeleteCommand: ParsableCommand {
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
-    let repository = try RepositoryOpening.open(try shared.loadConfiguration().repository)
+    let repository = try shared.openRepository(shared.loadConfiguration())
     try BackupCatalog(repository).undelete(
       backup, reason: "asked for", cancellation: Interruption.cancellation())
     shared.show(.fields(["backup": backup])) { "\(backup) is back" }

@@ -29,6 +29,7 @@ struct DumpCommand: ParsableCommand {
   var globals = false
   @Flag(help: "Replace a file that is there, or a directory that such a dump was written to.")
   var force = false
+  @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   func validate() throws {
@@ -36,7 +37,7 @@ struct DumpCommand: ParsableCommand {
   }
 
   func run() throws {
-    let repository = try RepositoryOpening.open(shared.loadConfiguration().repository)
+    let repository = try shared.openRepository(shared.loadConfiguration(), asOf: past.moment())
     let cancellation = Interruption.cancellation()
     let reader = try DumpReader(try BackupCatalog(repository).open(backup))
     let archives = try DumpStream.archives(of: reader)

@@ -21,7 +21,7 @@ struct PruneCommand: ParsableCommand {
 
   func run() throws {
     let settings = try shared.loadConfiguration()
-    let repository = try RepositoryOpening.open(settings.repository)
+    let repository = try shared.openRepository(settings)
     if let cluster { try ClusterChoice.check(cluster, settings, repository) }
     let cancellation = Interruption.cancellation()
     var reports: [PruneReport] = []

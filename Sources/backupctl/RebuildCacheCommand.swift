@@ -26,7 +26,7 @@ struct RebuildCacheCommand: ParsableCommand {
         "there is no state directory \"\(settings.daemon.stateDirectory)\"",
         detail: "The fingerprint cache lies in it.", hint: "Start the daemon once, which makes it as its own user.")
     }
-    let repository = try RepositoryOpening.open(settings.repository)
+    let repository = try shared.openRepository(settings)
     if let cluster { try ClusterChoice.check(cluster, settings, repository) }
     let cancellation = Interruption.cancellation()
     var rebuilt: [Rebuilt] = []

@@ -22,11 +22,17 @@ struct RepositoryInfoCommand: ParsableCommand {
   @OptionGroup var shared: SharedOptions
 
   func run() throws {
-    let settings = try shared.loadConfiguration().repository
-    let repository = try RepositoryOpening.open(settings)
+    let configuration = try shared.loadConfiguration()
+    let settings = configuration.repository
+    let repository = try shared.openRepository(configuration)
     let info = RepositoryInfo(
       repository: repository, settings: settings, recipients: try RecipientInfo.all(of: repository, settings),
       clusters: try Self.clusters(repository))
+    for one in repository.keys.unopened {
+      ErrorOutput.warn(
+        "\"\(one.envelope)\" does not open: \(one.cause.summary)",
+        hint: "What is sealed with its key cannot be read. Where nothing is, somebody else put it into a store.")
+    }
     shared.show(info.json) { info.text }
   }
 

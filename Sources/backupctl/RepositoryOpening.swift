@@ -6,27 +6,23 @@ import RepositoryAccess
 import Storage
 import Systemd
 
-#if canImport(Glibc)
-  import Glibc
-#endif
-
 /// Opens the repository that a configuration names; the daemon is not asked.
-enum RepositoryOpening {
-  /// Of the service manager where it started us, otherwise of the host.
-  static var credentials: Credentials {
-    let directory = getenv("CREDENTIALS_DIRECTORY").map { ["CREDENTIALS_DIRECTORY": String(cString: $0)] }
-    return Credentials(environment: directory ?? [:])
+struct RepositoryOpening {
+  let settings: RepositorySettings
+  let credentials: Credentials
+
+  init(_ settings: RepositorySettings, _ shared: SharedOptions) throws {
+    self.settings = settings
+    credentials = try shared.credentials()
   }
 
   /// - Parameters:
   ///   - store: Only what this store holds counts, an on-copy one perhaps; nil for all that are read from.
   ///   - moment: Reads the stores as they were then; nil as they are.
   ///   - isTold: Whether stores that are left out are told of.
-  static func open(
-    _ settings: RepositorySettings, only store: StoreID? = nil, asOf moment: Timestamp?, isTold: Bool = true
-  ) throws -> Repository {
+  func open(only store: StoreID? = nil, asOf moment: Timestamp? = nil, isTold: Bool = true) throws -> Repository {
     var settings = settings
-    if let store { settings.stores = [try alone(store, of: settings)] }
+    if let store { settings.stores = [try alone(store)] }
     guard let moment else { return try open(settings) }
     let (stores, leftOut) = try ConfiguredRepository.past(
       ConfiguredRepository.stores(settings, credentials), asOf: moment)
@@ -36,18 +32,14 @@ enum RepositoryOpening {
     return try Repository.open(stores: stores, unlocking: ConfiguredRepository.unlocking(settings, credentials))
   }
 
-  private static func alone(_ store: StoreID, of settings: RepositorySettings) throws -> StoreSettings {
-    guard var found = settings.stores.first(where: { $0.id == store }) else {
-      throw UsageError(
-        "there is no store \"\(store)\"",
-        detail: "The stores are \(settings.stores.map { "\"\($0.id)\"" }.joined(separator: ", ")).")
-    }
+  private func alone(_ store: StoreID) throws -> StoreSettings {
+    var found = try settings.store(named: store)
     found.durability = .required
     found.keep = nil
     return found
   }
 
-  static func open(_ settings: RepositorySettings) throws -> Repository {
+  private func open(_ settings: RepositorySettings) throws -> Repository {
     do {
       return try ConfiguredRepository.open(settings, credentials)
     } catch KeyError.keyFileMissing(let path) {
@@ -59,5 +51,21 @@ enum RepositoryOpening {
       if hasRoot { throw KeyError.keyFileMissing(path) }
       throw RepositoryError.missingRepository(stores: stores.map(\.id))
     }
+  }
+}
+
+extension RepositorySettings {
+  func store(named id: StoreID) throws -> StoreSettings {
+    if let found = stores.first(where: { $0.id == id }) { return found }
+    throw UsageError(
+      "there is no store \"\(id)\"", detail: "The stores are \(stores.map { "\"\($0.id)\"" }.joined(separator: ", ")).")
+  }
+}
+
+extension SharedOptions {
+  func openRepository(
+    _ configuration: Configuration, only store: StoreID? = nil, asOf moment: Timestamp? = nil, isTold: Bool = true
+  ) throws -> Repository {
+    try RepositoryOpening(configuration.repository, self).open(only: store, asOf: moment, isTold: isTold)
   }
 }

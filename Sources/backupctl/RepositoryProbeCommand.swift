@@ -1,6 +1,7 @@
 import ArgumentParser
 import BackupModel
 import DaemonConfiguration
+import Repository
 import RepositoryAccess
 import Storage
 
@@ -21,32 +22,38 @@ struct RepositoryProbeCommand: ParsableCommand {
 
   func run() throws {
     let settings = try shared.loadConfiguration().repository
-    if let store, !settings.stores.contains(where: { $0.id == store }) {
-      throw UsageError(
-        "there is no store \"\(store)\"",
-        detail: "There are \(settings.stores.map(\.id.rawValue).joined(separator: ", ")).")
+    if let store { _ = try settings.store(named: store) }
+    let stores = ConfiguredRepository.stores(settings, try shared.credentials())
+    let results = stores.filter { store == nil || $0.id == store }.map(ProbeDocument.init)
+    let one = store == nil ? nil : results.first?.json
+    shared.show(one ?? .fields(["stores": JSONValue.array(results.map(\.json))])) {
+      results.map(\.text).joined(separator: "\n\n")
     }
-    let stores = ConfiguredRepository.stores(settings, RepositoryOpening.credentials)
-    let results = stores.filter { store == nil || $0.id == store }.map { entry in
-      let probe = (entry.objects as? S3Store)?.probe() ?? StoreProbe.run(entry.objects)
-      return ProbeDocument(store: entry.id, location: entry.objects.location, probe: probe)
-    }
-    shared.show(JSONValue.array(results.map(\.json))) { results.map(\.text).joined(separator: "\n\n") }
     if results.contains(where: { !$0.probe.isUsable }) { throw ExitCode(ExitStatus.failed) }
   }
 }
 
-/// What `repository probe` tells of one store.
-private struct ProbeDocument: JSONConvertible {
+/// What was found out about one store by using it.
+struct ProbeDocument: JSONConvertible {
   var store: StoreID
   var location: String
   var probe: StoreProbe
 
+  init(_ store: RepositoryStore) {
+    self.store = store.id
+    location = store.objects.location
+    probe = (store.objects as? S3Store)?.probe() ?? StoreProbe.run(store.objects)
+  }
+
+  var findings: JSONValue {
+    .array(
+      probe.findings.map {
+        JSONValue.fields(["check": $0.check, "verdict": $0.verdict.rawValue, "detail": $0.detail])
+      })
+  }
+
   var json: JSONValue {
-    let findings = probe.findings.map {
-      JSONValue.fields(["check": $0.check, "verdict": $0.verdict.rawValue, "detail": $0.detail])
-    }
-    return .fields(["store": store, "location": location, "usable": probe.isUsable, "findings": findings])
+    .fields(["store": store, "location": location, "usable": probe.isUsable, "findings": findings])
   }
 
   var text: String {

@@ -83,7 +83,7 @@ struct RestoreCommand: ParsableCommand {
     let settings = try shared.loadConfiguration()
     let target = try targets.target()
     let asOf = try past.moment()
-    let repository = try RepositoryOpening.open(settings.repository, only: store, asOf: asOf)
+    let repository = try shared.openRepository(settings, only: store, asOf: asOf)
     try ClusterChoice.check(cluster, settings, repository)
     let options = try restoreOptions(target, asOf: asOf, workers: settings.daemon.workers)
     let plan = try RestorePlanner(repository: repository).plan(options)
@@ -125,7 +125,8 @@ struct RestoreCommand: ParsableCommand {
       throw UsageError("could not find the directory of backupctl", detail: "/proc/self/exe cannot be read.")
     }
     let fetch = FetchCommand(
-      executable: programs + "/backupd-wal", configuration: shared.configurationPath, store: store, asOf: asOf)
+      executable: programs + "/backupd-wal", configuration: shared.configurationPath, store: store, asOf: asOf,
+      credentialFiles: try shared.credentialFiles())
     guard access(fetch.executable, X_OK) == 0 else { throw FetchProgramMissing(path: fetch.executable) }
     var options = RestoreOptions(cluster: cluster, directory: FilePath.absolute(directory), fetch: fetch)
     options.backup = backup

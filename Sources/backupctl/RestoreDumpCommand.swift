@@ -35,6 +35,7 @@ struct RestoreDumpCommand: ParsableCommand {
   var spool = "/tmp"
   @Option(help: "Another server's connection string, without a password; otherwise that of the backup's cluster.")
   var connection: String?
+  @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   func validate() throws {
@@ -45,7 +46,7 @@ struct RestoreDumpCommand: ParsableCommand {
     // pg_restore may stop reading early; how it ended tells why.
     signal(SIGPIPE, SIG_IGN)
     let settings = try shared.loadConfiguration()
-    let repository = try RepositoryOpening.open(settings.repository)
+    let repository = try shared.openRepository(settings, asOf: past.moment())
     let reader = try BackupCatalog(repository).open(backup)
     let cluster = settings.cluster(reader.header.cluster)
     var options = DumpLoading.Options(
@@ -71,6 +72,7 @@ struct RestoreDumpCommand: ParsableCommand {
         "could not tell which server to load into",
         detail: "Cluster \"\(id)\" is not in the configuration; name a server with --connection.")
     }
-    return try cluster.connectionString { try RepositoryOpening.credentials.read($0) }
+    let credentials = try shared.credentials()
+    return try cluster.connectionString { try credentials.read($0) }
   }
 }

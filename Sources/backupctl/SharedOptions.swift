@@ -3,6 +3,7 @@ import BackupModel
 import BlockingWork
 import ControlClient
 import DaemonConfiguration
+import Systemd
 
 #if canImport(Glibc)
   import Glibc
@@ -20,11 +21,18 @@ struct SharedOptions: ParsableArguments {
     completion: .file())
   var configurationFile: String?
 
+  @Option(
+    help: ArgumentHelp(
+      "Where a credential of the configuration lies, instead of /etc/credstore; may be given for each.",
+      valueName: "name=file"))
+  var credential: [String] = []
+
   init() {}
 
   /// As if the command line had named this file.
   init(configurationFile: String?) {
     json = false
+    credential = []
     self.configurationFile = configurationFile
   }
 
@@ -33,6 +41,21 @@ struct SharedOptions: ParsableArguments {
     let named = configurationFile ?? getenv("BACKUPD_CONFIG").map { String(cString: $0) }
     guard let named, !named.isEmpty else { return "/etc/backupd/backupd.yaml" }
     return FilePath.absolute(named)
+  }
+
+  func validate() throws {
+    do { _ = try Credentials.files(credential) } catch { throw ValidationError("\(ErrorReport(error))") }
+  }
+
+  /// Files by the name of the credential. Absolute: they may be written into a restored server's settings.
+  func credentialFiles() throws -> [String: String] {
+    try Credentials.files(credential).mapValues(FilePath.absolute)
+  }
+
+  /// Of the service manager where it started us, otherwise of the host.
+  func credentials() throws -> Credentials {
+    let directory = getenv("CREDENTIALS_DIRECTORY").map { ["CREDENTIALS_DIRECTORY": String(cString: $0)] }
+    return Credentials(environment: directory ?? [:], overrides: try credentialFiles())
   }
 
   func loadConfiguration() throws -> Configuration { try Configuration.load(path: configurationPath) }

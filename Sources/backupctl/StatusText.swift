@@ -166,12 +166,12 @@ struct StatusText {
 
   /// What does not lag needs no line.
   private var stores: String? {
-    let lines = status.stores.filter { $0.missingObjects > 0 || $0.error != nil }.map { store in
+    let lines = status.stores.filter { ($0.missingObjects ?? 0) > 0 || $0.error != nil }.map { store in
       let lag = store.lagSeconds.map { ", behind for \(Self.span($0))" } ?? ""
       let error = store.error.map { ": \($0.summary)" } ?? ""
+      let lacks = store.missingObjects.map { "lacks \($0) objects, \(store.missingBytes ?? ByteCount(0))" }
       let text =
-        "store \(store.name) (\(store.durability)) lacks \(store.missingObjects) objects, \(store.missingBytes)"
-        + lag + error
+        "store \(store.name) (\(store.durability)) \(lacks ?? "could not be looked at")" + lag + error
       return isDetailed ? text : text.shortened(to: width)
     }
     return lines.isEmpty ? nil : lines.joined(separator: "\n")

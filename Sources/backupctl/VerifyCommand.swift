@@ -25,7 +25,7 @@ struct VerifyCommand: ParsableCommand {
 
   func run() throws {
     let settings = try shared.loadConfiguration()
-    let repository = try RepositoryOpening.open(settings.repository, only: store, asOf: past.moment())
+    let repository = try shared.openRepository(settings, only: store, asOf: past.moment())
     let cancellation = Interruption.cancellation()
     let verifier = Verifier(repository: repository)
     var reports: [VerifyReport] = []

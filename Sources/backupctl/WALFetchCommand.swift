@@ -53,9 +53,7 @@ struct WALFetchCommand: ParsableCommand {
       try WALPrefetch(open(), after: name, into: prefetch)?.run(lanes: Self.lanes, Cancellation())
       return
     }
-    let outcome =
-      standby
-      ? WALFetch.patiently { try open().fetch(name, to: destination) } : try open().fetch(name, to: destination)
+    let outcome = standby ? WALFetch.patiently { try attempt() } : try attempt()
     if case .done = outcome { fetchAhead() }
     if let report = outcome.report { ErrorOutput.print(report) }
     if shared.json {
@@ -70,10 +68,17 @@ struct WALFetchCommand: ParsableCommand {
     if outcome.exitCode != ExitStatus.done { throw ExitCode(outcome.exitCode) }
   }
 
+  private func attempt() throws -> WALFetch.Outcome {
+    let fetch = try open()
+    // Into the server's log.
+    defer { for warning in fetch.warnings { ErrorOutput.warn(warning) } }
+    return fetch.fetch(name, to: destination)
+  }
+
   private func open() throws -> WALFetch {
-    var settings = try shared.loadConfiguration().repository
-    settings.stores.removeAll { without.contains($0.id) }
-    let repository = try RepositoryOpening.open(settings, only: store, asOf: asOf, isTold: false)
+    var configuration = try shared.loadConfiguration()
+    configuration.repository.stores.removeAll { without.contains($0.id) }
+    let repository = try shared.openRepository(configuration, only: store, asOf: asOf, isTold: false)
     return WALFetch(repository: repository, cluster: cluster, until: until)
   }
 

@@ -7,12 +7,13 @@ struct StoredWALOptions: ParsableArguments {
   @Option(
     help: "Only that of this cluster.", completion: NameCompletion.clusters, transform: parsing { try ClusterID($0) })
   var cluster: ClusterID?
+  @OptionGroup var past: AsOfOption
   @OptionGroup var shared: SharedOptions
 
   /// Calls `body` for each lineage. Stores that do not answer are warned of: what they hold is not shown.
   func forEachLineage(_ body: (Lineage, WALCatalog) throws -> Void) throws {
     let settings = try shared.loadConfiguration()
-    let repository = try RepositoryOpening.open(settings.repository)
+    let repository = try shared.openRepository(settings, asOf: past.moment())
     if let cluster { try ClusterChoice.check(cluster, settings, repository) }
     for name in try cluster.map({ [$0] }) ?? repository.clusters() {
       for lineage in try repository.lineages(of: name) {
@@ -67,14 +68,23 @@ struct WALGapsCommand: ParsableCommand {
   var acknowledge = false
   @OptionGroup var options: StoredWALOptions
 
+  func validate() throws {
+    if acknowledge, options.past.text != nil {
+      throw ValidationError("Gaps of now are acknowledged, not those of --as-of.")
+    }
+  }
+
   func run() throws {
     var table = Table([
       .text("CLUSTER"), .number("TIMELINE"), .exact("FROM"), .exact("TO"), .exact("FOUND", drop: 1), .text("REASON"),
     ])
     let time = LocalTime()
     var documents: [JSONValue] = []
+    var unreadable: [ErrorReport] = []
     try options.forEachLineage { lineage, catalog in
-      for gap in try catalog.gaps() {
+      let gaps = try catalog.gaps()
+      unreadable += gaps.unreadable
+      for gap in gaps.rows {
         documents.append(gap.document(lineage))
         table.rows.append([
           Table.Cell(lineage.cluster.rawValue), Table.Cell("\(gap.timeline)"), Table.Cell("\(gap.first)"),
@@ -84,8 +94,14 @@ struct WALGapsCommand: ParsableCommand {
     }
     let acknowledged = acknowledge ? try options.shared.client().acknowledgeGaps(of: options.cluster) : []
     options.shared.show(.array(documents)) {
-      ([table.rows.isEmpty ? "there are no gaps" : table.text()]
+      let none = unreadable.isEmpty ? "there are no gaps" : "there are no gaps that can be read"
+      return
+        ([table.rows.isEmpty ? none : table.text()]
         + acknowledged.map { "acknowledged: the missing WAL of cluster \($0) is known" }).joined(separator: "\n")
+    }
+    guard unreadable.isEmpty else {
+      for report in unreadable { ErrorOutput.print(report) }
+      throw ExitCode(ExitStatus.failed)
     }
   }
 }

@@ -53,6 +53,10 @@ struct Assembly {
         "an earlier run was interrupted", metadata: ["job": "\(run.job)", "run": "\(run.run)"])
     }
     repository = try ConfiguredRepository.open(first.repository, credentials)
+    for one in repository.keys.unopened {
+      logger.warning(
+        "a key of the repository does not open", metadata: ["envelope": "\(one.envelope)", "error": "\(one.cause)"])
+    }
     do {
       try ConfiguredRepository.sweep(repository)
     } catch {
@@ -141,7 +145,7 @@ struct Assembly {
       walStatus: { await runner.walStatus() },
       lags: {
         await runner.storeStatus().map {
-          StoreLag(store: $0.name, behindSince: $0.behindSince, missingBytes: ByteCount($0.missingBytes))
+          StoreLag(store: $0.name, behindSince: $0.behindSince, missingBytes: $0.missingBytes.map { ByteCount($0) })
         }
       })
   }

@@ -29,11 +29,11 @@ struct Backupd: AsyncParsableCommand {
     guard let level = Logger.Level(rawValue: logLevel) else {
       throw ValidationError("There is no log level \"\(logLevel)\".")
     }
-    var paths: [String: String] = [:]
-    for text in credential {
-      let parts = text.split(separator: "=", maxSplits: 1)
-      guard parts.count == 2 else { throw ValidationError("A credential is given as NAME=FILE, not \"\(text)\".") }
-      paths[String(parts[0])] = String(parts[1])
+    let paths: [String: String]
+    do {
+      paths = try Credentials.files(credential)
+    } catch {
+      throw ValidationError("\(ErrorReport(error))")
     }
     let environment = ProcessInfo.processInfo.environment
     let destination = LogDestination.detect(environment: environment)

@@ -110,8 +110,8 @@ extension DaemonControl {
     }
     for store in await runner.storeStatus() {
       let labels = [store.name.rawValue]
-      text.add(.missingObjects, labels, Double(store.missingObjects))
-      text.add(.missingBytes, labels, Double(store.missingBytes))
+      if let objects = store.missingObjects { text.add(.missingObjects, labels, Double(objects)) }
+      if let bytes = store.missingBytes { text.add(.missingBytes, labels, Double(bytes)) }
       text.add(.storeLag, labels, store.behindSince.map { max(0, (Timestamp.now() - $0).secondsValue) } ?? 0)
     }
     for store in await runner.requestCounts() {

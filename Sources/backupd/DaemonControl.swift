@@ -82,7 +82,7 @@ struct DaemonControl: ControlHandler {
     let stores = await runner.storeStatus().map { store in
       StoreSummary(
         name: store.name, durability: store.durability, location: store.location,
-        missingObjects: store.missingObjects, missingBytes: ByteCount(store.missingBytes),
+        missingObjects: store.missingObjects, missingBytes: store.missingBytes.map { ByteCount($0) },
         lagSeconds: store.behindSince.map { max(0, (Timestamp.now() - $0).secondsValue) }, error: store.error)
     }
     return DaemonStatus(

@@ -3,16 +3,20 @@ import DaemonConfiguration
 import Glibc
 import Jobs
 import Recovery
+import Systemd
 
 extension JobTranslation {
   /// - Throws: ``DaemonError/ownDirectoryUnknown``.
   static func drill(
-    _ settings: DrillSettings, _ job: JobSettings, _ configuration: Configuration, connection: Secret
+    _ settings: DrillSettings, _ job: JobSettings, _ configuration: Configuration, connection: Secret,
+    credentials: Credentials
   ) throws -> DrillJob {
     var options = DrillOptions(
       job: job.id, cluster: job.cluster,
       registry: JobRunner.drillRegistry(in: configuration.daemon.stateDirectory), connection: connection,
-      fetch: FetchCommand(executable: try ownDirectory() + "/backupd-wal", configuration: configuration.path))
+      fetch: FetchCommand(
+        executable: try ownDirectory() + "/backupd-wal", configuration: configuration.path,
+        credentialFiles: credentials.files))
     options.pick = DrillOptions.Pick(rawValue: settings.pick.rawValue) ?? .newest
     options.target = DrillOptions.Target(rawValue: settings.target.rawValue) ?? .latest
     options.store = settings.store

@@ -38,7 +38,7 @@ enum JobTranslation {
             dropsSlot: settings.onFull == .dropSlot, serverDirectory: cluster.dataDirectory,
             beats: settings.heartbeat))
       case .drill(let settings):
-        let body = try drill(settings, job, configuration, connection: connection)
+        let body = try drill(settings, job, configuration, connection: connection, credentials: credentials)
         jobs.append(scheduled(job, settings.runs, body, group: .validation))
       case .check(let settings):
         let server = try settings.serverConnectionString { try credentials.read($0) }

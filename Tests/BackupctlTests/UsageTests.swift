@@ -64,7 +64,7 @@ import Testing
       ("show x", "\"x\" is not valid for <backup>", "Expected a backup id such as 20261102T030000Z-kqzvtmhd."),
       (
         "jobs x y", "\"backupctl jobs\" does not take \"x\", \"y\"",
-        "It is written: backupctl jobs [--json] [--config <file>]"
+        "It is written: backupctl jobs [--json] [--config <file>] [--credential <name=file> ...]"
       ),
       ("restore x --cluster m --port 3", "--port needs --start", nil),
       ("wal", "\"backupctl wal\" needs a command", "It has list, gaps, status, fetch."),

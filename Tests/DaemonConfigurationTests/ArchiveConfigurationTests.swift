@@ -30,6 +30,25 @@ import Testing
     #expect(settings.keep?.text == "monthly 24")
   }
 
+  @Test("suffice alone where a host only restores")
+  func alone() throws {
+    let archive = "    glacier: {s3: {bucket: b, region: r, storage-class: DEEP_ARCHIVE}, durability: on-copy}\n"
+    #expect(try Sample.parse(Sample.text(stores: archive)).repository.stores.map(\.durability) == [.onCopy])
+    let eventual = "    a: {path: /a, durability: eventual}\n"
+    #expect(Sample.problems(Sample.text(stores: eventual)).contains { $0.contains("is not required") })
+    #expect(Sample.problems(Self.text(stores: archive, jobs: "")).contains { $0.contains("is not required") })
+  }
+
+  @Test("have classes whose spelling is looked at, but not their names: servers have their own")
+  func classes() throws {
+    func text(_ name: String) -> String {
+      Sample.text(stores: "    a: {s3: {bucket: b, region: r, storage-class: \(name)}}\n")
+    }
+    #expect(Sample.problems(text("deep-archive")).contains { $0.contains("write DEEP_ARCHIVE") })
+    #expect(Sample.problems(text("Glacier_IR")).contains { $0.contains("write GLACIER_IR") })
+    #expect(try Sample.parse(text("cold-hdd")).repository.stores[0].storageClass.packs == "cold-hdd")
+  }
+
   @Test(
     "are refused where nothing would fill them, or what must be read at once would be cold",
     arguments: [

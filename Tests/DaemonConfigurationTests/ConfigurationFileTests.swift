@@ -31,6 +31,14 @@ import Testing
     #expect(configuration.jobs.contains { $0.schedule != nil })
   }
 
+  @Test("that shows a bucket, a lock, an archive and a key of AWS can be used")
+  func cloudExample() throws {
+    let configuration = try Configuration.load(path: Self.root + "/etc/backupd-cloud.yaml.example")
+    #expect(configuration.repository.stores.map(\.durability) == [.required, .required, .onCopy])
+    #expect(configuration.repository.encryption.recipients.map(\.kind) == ["aws-kms", "aws-kms", "key-file"])
+    #expect(configuration.repository.stores[1].lock?.mode == .compliance)
+  }
+
   @Test("that is missing, no text or wrong is an error with its name")
   func unreadable() throws {
     #expect {
@@ -119,6 +127,20 @@ import Testing
         "store \"cloud\": prune-access-key set to \"\(SecretSource.file("/nonesuch/a"))\"",
         "store \"cloud\": prune-secret-key set to \"\(SecretSource.file("/nonesuch/b"))\"",
       ])
+  }
+
+  @Test("names two places for two stores, also where links lead to them")
+  func links() throws {
+    try TemporaryDirectory.run { directory in
+      for path in ["/data", "/data/inner"] { #expect(mkdir(directory + path, 0o700) == 0) }
+      #expect(symlink(directory + "/data", directory + "/link") == 0)
+      func problems(_ stores: String) -> [String] { Sample.problems(Sample.text(stores: stores)) }
+      let same = problems("    a: {path: \(directory)/data}\n    b: {path: \(directory)/link}\n")
+      #expect(same.contains { $0.contains("leads to the path of store \"a\"") }, "\(same)")
+      let inside = problems("    a: {path: \(directory)/data}\n    b: {path: \(directory)/link/inner/new}\n")
+      #expect(inside.contains { $0.contains("lies inside the path of store \"a\"") }, "\(inside)")
+      #expect(problems("    a: {path: \(directory)/data/inner}\n    b: {path: \(directory)/other}\n").isEmpty)
+    }
   }
 
   @Test("has secrets elsewhere: in files, credentials and the environment")

@@ -57,7 +57,41 @@ import Testing
             try copy.waitUntilPromoted()
             #expect(try Numbers.all(copy) == [1, 2])
           }
-          #expect(try site.json("repository", "probe", "cloud")[0]["usable"].bool == true)
+          #expect(try site.json("repository", "probe", "cloud")["usable"].bool == true)
+        }
+      }
+    }
+  }
+
+  @Test("whose keys are credentials that the command line names is restored from, by the restored server too")
+  func credentials() throws {
+    try PostgresServer.run { database in
+      try ObjectServer.run(.rclone) { server in
+        try CloudSite.run(database, server, alsoLocal: false) { site in
+          try Numbers.create(database)
+          try site.withDaemon { _ in
+            try Numbers.add(1, database)
+            try site.backup()
+            try Numbers.add(2, database)
+            try site.waitUntilDurable(database)
+          }
+          var text = try String(contentsOfFile: site.configuration, encoding: .utf8)
+          for name in ["access", "secret"] {
+            text = text.replacingOccurrences(
+              of: "{file: \(site.directory)/\(name)}", with: "{credential: cloud-\(name)}")
+          }
+          try site.writeConfiguration(text)
+          let options = ["access", "secret"].flatMap { ["--credential", "cloud-\($0)=\(site.directory)/\($0)"] }
+          let refused = try site.backupctl("backups")
+          #expect(refused.status == .exited(1) && refused.standardError.contains("--credential cloud-"), "\(refused)")
+          #expect(try site.backupctl("backups", "--credential", "cloud-access").status == .exited(2))
+          #expect(try site.json(["backups"] + options).array?.count == 1)
+          let directory = try site.fresh("restored")
+          try site.succeed(["restore", directory, "--cluster", BackupSite.cluster] + options)
+          try PostgresServer.startRestored(directory: directory) { copy in
+            try copy.waitUntilPromoted()
+            #expect(try Numbers.all(copy) == [1, 2])
+          }
         }
       }
     }
@@ -101,7 +135,7 @@ import Testing
     try ObjectServer.run(kind) { server in
       try PostgresServer.run { database in
         try CloudSite.run(database, server, alsoLocal: true) { site in
-          let document = try site.json("repository", "probe")
+          let document = try site.json("repository", "probe")["stores"]
           #expect(document.array?.count == 2 && document[0]["usable"].bool == true)
           let cloud = document[1]
           func verdict(_ check: String) -> String? {
@@ -136,10 +170,10 @@ import Testing
           site.standardConfiguration.replacingOccurrences(of: local, with: "\(local)\n    \(store)")
             + "  archive: {kind: copy, cluster: main, to: cloud}\n")
         func actions(_ role: String) throws -> Set<String> {
-          let policy = try JSON(parsing: try site.succeed("repository", "policy", "cloud", "--for", role))
+          let policy = try JSON(parsing: try site.succeed("repository", "policy", "--store", "cloud", "--for", role))
           let statements = try #require(policy["Statement"].array)
           #expect(policy["Version"].text == "2012-10-17")
-          for statement in statements {
+          for statement in statements where statement["Effect"].text == "Allow" {
             for resource in statement["Resource"].array ?? [] {
               #expect(resource.text?.hasPrefix("arn:aws:s3:::oauth-backups") == true)
             }
@@ -151,10 +185,56 @@ import Testing
         #expect(try !append.contains("s3:DeleteObject") && actions("daemon") == append.union(["s3:DeleteObject"]))
         #expect(try actions("prune") == ["s3:DeleteObject"])
         #expect(try actions("restore").isSuperset(of: ["s3:RestoreObject", "s3:GetObjectVersion"]))
-        let restore = try site.succeed("repository", "policy", "cloud", "--for", "restore", "--yaml")
+        let restore = try site.succeed("repository", "policy", "--store", "cloud", "--for", "restore", "--yaml")
         #expect(restore.contains("oauth-backups/pg/prod/clusters/*/*/leases/*") && !restore.contains("backups/*\""))
-        #expect(try site.backupctl("repository", "policy", "local").status == .exited(2))
-        #expect(try site.backupctl("repository", "policy", "cloud", "--for", "thief").status == .exited(2))
+        #expect(try site.succeed("repository", "policy") == site.succeed("repository", "policy", "--store", "cloud"))
+        #expect(try site.backupctl("repository", "policy", "--store", "local").status == .exited(2))
+        #expect(try site.backupctl("repository", "policy", "--json", "--yaml").status == .exited(2))
+        #expect(try site.backupctl("repository", "policy", "--store", "cloud", "--for", "thief").status == .exited(2))
+      }
+    }
+  }
+}
+
+extension StoreProbeTests {
+  @Test("prints policies that open the repository's keys, and let nobody write over what is there")
+  func keyPolicies() throws {
+    let encryption =
+      "[{aws-kms: alias/backup, region: cn-north-1}, {aws-kms: \"arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab\"}]"
+    try PostgresServer.run { database in
+      try BackupSite.run(database, creating: false, change: { $0.encryption = encryption }) { site in
+        let local = "local: {path: \(site.store)}"
+        let cloud = "cloud: {s3: {bucket: b, region: cn-north-1}, lock: {mode: compliance, for: 30d}}"
+        try site.writeConfiguration(
+          site.standardConfiguration.replacingOccurrences(of: local, with: "\(local)\n    \(cloud)"))
+        func statements(_ role: String) throws -> [JSON] {
+          let policy = try JSON(parsing: try site.succeed("repository", "policy", "--store", "cloud", "--for", role))
+          return try #require(policy["Statement"].array)
+        }
+        func rights(_ role: String) throws -> [JSON] {
+          try statements(role).filter { $0["Sid"].text?.hasPrefix("Key") == true }
+        }
+        for role in ["daemon", "append", "restore"] {
+          #expect(try rights(role).map(\.["Action"]) == Array(repeating: .array([.text("kms:Decrypt")]), count: 2))
+        }
+        #expect(try rights("prune").isEmpty)
+        let create = try rights("create")
+        #expect(create.allSatisfy { $0["Action"] == .array([.text("kms:Encrypt"), .text("kms:Decrypt")]) })
+        #expect(create[0]["Resource"] == .array([.text("arn:aws-cn:kms:cn-north-1:*:key/*")]))
+        let alias = create[0]["Condition"]["ForAnyValue:StringEquals"]["kms:ResourceAliases"]
+        #expect(alias == .array([.text("alias/backup")]))
+        #expect(
+          create[1]["Resource"]
+            == .array([.text("arn:aws:kms:eu-west-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab")]))
+        for statement in create {
+          #expect(
+            statement["Condition"]["Null"]["kms:EncryptionContext:backupd-repository"] == .array([.text("false")]))
+        }
+        let denials = try statements("append").filter { $0["Effect"].text == "Deny" }
+        #expect(denials.compactMap { $0["Sid"].text } == ["NoOverwriting", "NoLongerLock"])
+        #expect(denials.allSatisfy { $0["Resource"][0].text?.hasPrefix("arn:aws-cn:s3:::b/") == true })
+        let days = denials[1]["Condition"]["NumericGreaterThan"]["s3:object-lock-remaining-retention-days"]
+        #expect(days == .array([.text("31")]))
       }
     }
   }

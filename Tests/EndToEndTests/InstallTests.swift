@@ -78,10 +78,12 @@ import Testing
     "usr/share/doc/backupd/examples/prometheus/backupd.rules.test.yml": 0o644,
     "usr/share/doc/backupd/examples/aws-policies/daemon.json": 0o644,
     "usr/share/doc/backupd/examples/aws-policies/append.json": 0o644,
+    "usr/share/doc/backupd/examples/aws-policies/create.json": 0o644,
     "usr/share/doc/backupd/examples/aws-policies/prune.json": 0o644,
     "usr/share/doc/backupd/examples/aws-policies/restore.json": 0o644,
     "usr/share/doc/backupd/examples/checks.sql": 0o644,
     "etc/backupd/backupd.yaml.example": 0o644,
+    "usr/share/doc/backupd/examples/backupd-cloud.yaml": 0o644,
   ]
 
   /// The pages that README links to.

@@ -5,7 +5,7 @@ import Testing
 /// The man pages that are written by hand, against the programs they describe.
 @Suite("The manual") struct ManualTests {
   /// What every command takes; described once, below OPTIONS.
-  private static let shared: Set = ["json", "config", "version", "h", "help"]
+  private static let shared: Set = ["json", "config", "credential", "version", "h", "help"]
 
   @Test("describes every command of backupctl with all its options, and none that does not exist") func backupctl()
     throws

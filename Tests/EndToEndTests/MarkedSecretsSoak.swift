@@ -124,7 +124,8 @@ private final class MarkedSite {
     }
     #expect(said.contains("debug") || said.contains("trace"), "the daemon said nothing of its details")
     for command in [
-      ["repository", "info"], ["repository", "probe"], ["repository", "policy", "cloud"], ["config", "check"],
+      ["repository", "info"], ["repository", "probe"], ["repository", "policy", "--store", "cloud"],
+      ["config", "check"],
       ["config", "explain"], ["backups"], ["verify", "--full"], ["prune"], ["doctor"], ["wal", "list"],
       ["restore", site.directory + "/restored", "--cluster", BackupSite.cluster],
     ] {

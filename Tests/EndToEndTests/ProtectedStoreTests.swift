@@ -196,8 +196,8 @@ import Testing
         try BackupSite.run(database, creating: false) { site in
           try ProtectedSite.configure(site, server, more: ", lock: {mode: compliance, for: 30d}")
           let made = try site.backupctl("repository", "create")
-          #expect(made.status == .exited(1) && made.standardError.contains("no object lock"), "\(made)")
-          let probe = try site.json("repository", "probe", "cloud")[0]
+          #expect(made.status == .exited(1) && made.standardError.contains("cannot lock objects"), "\(made)")
+          let probe = try site.json("repository", "probe", "cloud")
           let lock = probe["findings"].array?.first { $0["check"].text == "objectLock" }
           #expect(probe["usable"].bool == false && lock?["verdict"].text == "missing")
         }
@@ -213,7 +213,7 @@ import Testing
           try site.withDaemon { _ in
             try ProtectedSite.configure(site, server, more: ", lock: {mode: governance, for: 30d}")
             let refused = try site.backupctl("reload")
-            #expect(refused.status == .exited(2) && refused.standardError.contains("no object lock"), "\(refused)")
+            #expect(refused.status == .exited(2) && refused.standardError.contains("cannot lock objects"), "\(refused)")
             try site.backup()
           }
         }

@@ -44,7 +44,7 @@ struct StoreConditionTests {
         try server.makeBucket(ProtectedSite.bucket, .plain)
         try BackupSite.run(database, creating: false) { site in
           try ProtectedSite.configure(site, server)
-          let policy = try site.succeed("repository", "policy", "cloud", "--for", "append")
+          let policy = try site.succeed("repository", "policy", "--store", "cloud", "--for", "append")
           let keys = try server.makeUser("daemon", policy: policy)
           try site.succeed("repository", "create")
           try ProtectedSite.configure(site, server, keys: keys)

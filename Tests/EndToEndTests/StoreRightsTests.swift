@@ -14,11 +14,13 @@ import Testing
           try ProtectedSite.configure(site, server, more: lock)
           func keys(_ role: String) throws -> ProtectedSite.Keys {
             try server.makeUser(
-              role, policy: try site.succeed("repository", "policy", "cloud", "--for", role))
+              role, policy: try site.succeed("repository", "policy", "--store", "cloud", "--for", role))
           }
           let (append, prune, restore) = (try keys("append"), try keys("prune"), try keys("restore"))
-          try ProtectedSite.configure(site, server, keys: append, more: lock)
+          let (create, daemon) = (try keys("create"), try keys("daemon"))
+          try ProtectedSite.configure(site, server, keys: create, more: lock)
           try site.succeed("repository", "create")
+          try ProtectedSite.configure(site, server, keys: append, more: lock)
           try Numbers.create(database)
           let first = try Self.backUp(database, site)
           try Self.checkAppend(server, append, site, first)
@@ -26,6 +28,8 @@ import Testing
           try Self.checkPrune(server, prune, site, first)
           try ProtectedSite.configure(site, server, keys: restore, more: lock)
           try Self.checkRestore(server, restore, site)
+          try ProtectedSite.configure(site, server, keys: daemon, more: lock)
+          try Self.checkDaemon(server, daemon, database, site)
         }
       }
     }
@@ -88,6 +92,25 @@ import Testing
       """, as: keys, ProtectedSite.bucket, ProtectedSite.prefix)
   }
 
+  private static func checkDaemon(
+    _ server: ObjectServer, _ keys: ProtectedSite.Keys, _ database: PostgresServer, _ site: BackupSite
+  ) throws {
+    try site.withDaemon { daemon in
+      try site.backup()
+      try site.waitUntilDurable(database)
+      let report = try site.json("prune")[0]
+      #expect(report["error"] == .null && report["refusal"] == .null, "\(report)")
+      #expect(!daemon.log.contains("prune failed"), "\(daemon.log)")
+    }
+    try server.amazon(
+      """
+      root = words[1] + "/repository.json"
+      version = s3.head_object(Bucket=words[0], Key=root)["VersionId"]
+      assert refused(s3.delete_object, Bucket=words[0], Key=root, VersionId=version)
+      assert refused(s3.put_object, Bucket=words[0], Key="elsewhere/x", Body=b"1")
+      """, as: keys, ProtectedSite.bucket, ProtectedSite.prefix)
+  }
+
   private static func checkRestore(_ server: ObjectServer, _ keys: ProtectedSite.Keys, _ site: BackupSite) throws {
     let now = Timestamp.now().description
     #expect(try site.json("backups", "--as-of", now).array?.count == 1)
@@ -108,7 +131,9 @@ import Testing
       """, as: keys, ProtectedSite.bucket, ProtectedSite.prefix)
   }
 
-  @Test("the policies in etc/ are those that the program prints", arguments: ["daemon", "append", "prune", "restore"])
+  @Test(
+    "the policies in etc/ are those that the program prints",
+    arguments: ["daemon", "append", "prune", "restore", "create"])
   func examples(role: String) throws {
     try PostgresServer.run { database in
       try BackupSite.run(database, creating: false) { site in
@@ -119,7 +144,7 @@ import Testing
           """
         try site.writeConfiguration(
           site.standardConfiguration.replacingOccurrences(of: local, with: "\(local)\n    \(store)"))
-        let printed = try site.succeed("repository", "policy", "cloud", "--for", role)
+        let printed = try site.succeed("repository", "policy", "--store", "cloud", "--for", role)
         let file = Programs.source + "/etc/aws-policies/\(role).json"
         if ProcessInfo.processInfo.environment["BACKUPD_UPDATE_REFERENCE"] != nil {
           try printed.write(toFile: file, atomically: true, encoding: .utf8)

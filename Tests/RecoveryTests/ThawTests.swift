@@ -1,6 +1,7 @@
 import BackupModel
 import BlockingWork
 import Storage
+import Synchronization
 import TestSupport
 import Testing
 import Transfer
@@ -69,6 +70,33 @@ import Transfer
       let cancellation = Cancellation()
       let other = ThawWait(try Self.plan(store, [packs[1]])) { _ in cancellation.cancel() }
       #expect(throws: CancellationError.self) { try other.wait(for: [packs[1]], cancellation) }
+    }
+  }
+
+  @Test("waits for a store that does not answer for a while")
+  func silence() throws {
+    try Self.run(1) { server, direct, packs in
+      try direct.thaw(Self.lineage.pack(packs[0]), days: 7, tier: .bulk)
+      try FaultProxy.run(server) { proxy in
+        let settings = S3Settings(bucket: "cold", region: "us-east-1", endpoint: proxy.server.endpoint)
+        let keys = AWSKeys(accessKey: "any", secretKey: "any")
+        let store = S3Store(
+          settings, credentials: AWSCredentials(.configured { keys }, environment: [:]),
+          retries: RetrySchedule(total: .zero))
+        var plan = try Self.plan(store, packs)
+        // As it was when the restore began.
+        plan = ThawPlan(
+          store: plan.store, tier: plan.tier,
+          packs: plan.packs.map { .init(id: $0.id, bytes: $0.bytes, storageClass: $0.storageClass, state: .thawing) },
+          lineage: plan.lineage, objects: store)
+        try proxy.begin(.init([.error500], rate: 1, limit: 2))
+        let phases = Mutex<[String]>([])
+        let wait = ThawWait(plan) { progress in phases.withLock { $0.append(progress.phase) } }
+        try wait.wait(for: packs, Cancellation())
+        #expect(wait.isReady(packs[0]))
+        #expect(
+          phases.withLock { $0 } == ["thaw (the store does not answer)", "thaw (the store does not answer)", "thaw"])
+      }
     }
   }
 

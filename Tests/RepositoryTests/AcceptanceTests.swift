@@ -13,9 +13,9 @@ import Testing
     Lineage(cluster: cluster, systemIdentifier: SystemIdentifier(number))
   }
 
-  /// Makes a lineage known, as its first pack does.
+  /// Makes a lineage known, as its first WAL does.
   private func begin(_ number: UInt64, _ fixture: RepositoryFixture) throws {
-    try fixture.replace(lineage(number).pack(.random()), with: [1])
+    _ = try fixture.seal(.timelineHistory, lineage(number).history(TimelineID(2)), frames: [[1]])
   }
 
   private func order(_ fixture: RepositoryFixture) throws -> [UInt64] {
@@ -71,6 +71,37 @@ import Testing
       #expect(try order(fixture) == [7, 5])
       #expect(try accept(7, fixture) == 4)
       #expect(try order(fixture) == [5, 7])
+    }
+  }
+
+  @Test("are accepted although somebody put acceptances with the highest numbers there") func highest() throws {
+    try RepositoryFixture.run { fixture in
+      try begin(5, fixture)
+      for number in [1_000_000, 1_000_001, Int.max] { try fixture.replace(lineage(5).acceptance(number), with: [1]) }
+      #expect(try accept(7, fixture) == 1)
+      #expect(try accept(5, fixture) == 2)
+      #expect(try order(fixture) == [7, 5])
+    }
+  }
+
+  @Test("do not go on in one of which nothing opens, whatever its identifier") func byName() throws {
+    try RepositoryFixture.run(stores: 2) { fixture in
+      let other = lineage(.max)
+      try fixture.replace(ObjectName(composed: other.prefix + "/x/y"), with: [1])
+      // The first server of a cluster comes after it.
+      try fixture.repository.requireCurrent(lineage(9))
+      try begin(9, fixture)
+      #expect(try order(fixture) == [.max, 9])
+      try fixture.repository.requireCurrent(lineage(9))
+      for name in [
+        other.manifest(BackupID(started: .now())), other.history(TimelineID(2)),
+        other.walSegment(WALSegment(timeline: TimelineID(2), number: 1), size: .standard),
+        other.walSlice(
+          WALSegment(timeline: TimelineID(2), number: 1), from: LSN(16 << 20), to: LSN(17 << 20), size: .standard),
+      ] { try fixture.replace(name, with: [1]) }
+      #expect(try order(fixture) == [.max, 9])
+      #expect(throws: RepositoryError.self) { try fixture.repository.requireCurrent(other) }
+      #expect(try accept(9, fixture) == nil)
     }
   }
 

@@ -5,6 +5,7 @@ import Storage
 import Synchronization
 import Testing
 
+@testable import KeyManagement
 @testable import Repository
 
 @Suite("A copy of a backup") struct BackupCopierTests {
@@ -92,6 +93,60 @@ import Testing
     }
   }
 
+  @Test("takes along the envelopes of its own data key, of all recipients, and nothing else from keys/")
+  func envelopes() throws {
+    try Self.run { fixture, series in
+      var generator = SystemRandomNumberGenerator()
+      try series.take(1, using: &generator)
+      let keys = fixture.repository.keys.current
+      let file = try KeyFile.create(fixture.directory + "/key")
+      let later = Repository.envelopeName(keys.id, "key-file-\(file.id)")
+      try fixture.replace(
+        later,
+        with: CheckedDocument.encodePlain(KeyEnvelope(keys, repository: fixture.repository.id, for: .keyFile(file))))
+      for junk in ["\(KeyID.random())/none.json", "\(keys.id)/key-file-00000000.json", "\(keys.id)/x"] {
+        try fixture.replace(ObjectName(composed: "keys/" + junk), with: [1, 2, 3])
+      }
+      try copy(fixture)
+      #expect(try fixture.files(1, below: "keys") == ["\(keys.id)/\(later.lastComponent)", "\(keys.id)/none.json"])
+    }
+  }
+
+  @Test("locks again the history of its timeline and its WAL, which an earlier copy brought")
+  func locks() throws {
+    var target: LockingStore?
+    func copying(_ stores: [RepositoryStore]) -> [RepositoryStore] {
+      let store = LockingStore(stores[1].objects)
+      target = store
+      return [stores[0], RepositoryStore(id: stores[1].id, objects: store, durability: .onCopy)]
+    }
+    try RepositoryFixture.run(stores: 2, change: copying) { fixture in
+      let locking = try #require(target)
+      let size = try WALSegmentSize(bytes: 1 << 20)
+      let segment = WALSegment(timeline: TimelineID(2), number: 3)
+      try fixture.putSegment(segment, size: size)
+      _ = try fixture.seal(.timelineHistory, fixture.lineage.history(TimelineID(2)), frames: [[1]])
+      let series = BackupSeries(fixture)
+      for _ in 0..<2 {
+        let (options, prepared) = try series.prepare()
+        var header = prepared
+        header.timeline = segment.timeline
+        header.walSegmentBytes = size.bytes
+        header.startLSN = segment.start(size: size) + 40
+        header.stopLSN = header.startLSN + 200
+        let writer = try fixture.store(IncrementalTests.contents, options: options)
+        #expect(writer.sortFiles() == nil)
+        _ = try writer.commit(header, cancellation: Cancellation())
+        locking.extended.withLock { $0 = [] }
+        try copy(fixture)
+      }
+      let extended = locking.extended.withLock { $0 }
+      #expect(extended.contains(fixture.lineage.history(TimelineID(2))))
+      #expect(extended.contains(fixture.lineage.walSegment(segment, size: size)))
+      #expect(extended.contains(Repository.rootName))
+    }
+  }
+
   @Test("goes by the copy job's keep, and its packs when their class is paid for no longer")
   func pruned() throws {
     try Self.run { fixture, series in
@@ -131,4 +186,31 @@ import Testing
       try series.series.compare(last, contents)
     }
   }
+}
+
+/// A store where every lock is about to end, and what was locked for longer is noted.
+private final class LockingStore: ObjectStore, ObjectLocks {
+  let extended = Mutex<Set<ObjectName>>([])
+  private let store: any ObjectStore
+  init(_ store: any ObjectStore) { self.store = store }
+
+  var location: String { store.location }
+  var locks: (any ObjectLocks)? { self }
+  var period: Duration { .seconds(3600) }
+
+  func end(of name: ObjectName, after moment: Timestamp) throws -> Timestamp? {
+    guard try store.size(of: name) != nil else { throw StorageError.missing(name, in: location) }
+    return .now() + .seconds(1)
+  }
+  func extend(_ name: ObjectName, to end: Timestamp) throws { extended.withLock { _ = $0.insert(name) } }
+  func requireUsable() throws {}
+  func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
+    try store.put(name, bytes, cancellation: cancellation)
+  }
+  func size(of name: ObjectName) throws -> Int64? { try store.size(of: name) }
+  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
+    try store.read(name, at: offset, into: buffer)
+  }
+  func list(below prefix: String) throws -> Listing { try store.list(below: prefix) }
+  func delete(_ name: ObjectName) throws { try store.delete(name) }
 }

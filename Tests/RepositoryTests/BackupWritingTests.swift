@@ -273,7 +273,7 @@ import Testing
       let catalog = BackupCatalog(fixture.repository)
       let listed = try catalog.list(fixture.lineage)
       #expect(listed.backups.map(\.id) == Array(ids[..<2]) && listed.damaged.map(\.backup) == [ids[2]])
-      let newest = try #require(try catalog.newest(fixture.lineage))
+      let newest = try #require(try catalog.newest(fixture.lineage, now: ids[2].started))
       #expect(newest.id == ids[2] && newest.sequence >= 3)
       #expect(throws: RepositoryError.self) { try catalog.open(ids[2]) }
       #expect {

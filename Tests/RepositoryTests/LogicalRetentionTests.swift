@@ -64,7 +64,7 @@ import Testing
       fixture.stores[1].faults.withLock { $0.putsLeft = .max }
       let sources = fixture.repository.without([StoreID(unchecked: "store1")])
       let plan = try FillPlan(
-        fixture.lineage, from: sources, to: fixture.repository.stores[1], rules: nil,
+        fixture.lineage, from: sources, to: fixture.repository.stores[1], rules: nil, memory: FillMemory(),
         youngest: .now() + .seconds(3600), now: .now())
       #expect(plan.failure == nil && plan.manifests.count == 1)
       for object in plan.all {

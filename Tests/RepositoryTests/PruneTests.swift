@@ -360,7 +360,7 @@ let day: Duration = .seconds(86400)
         }.sorted()
       }
       func gaps() throws -> [WALGapRow] {
-        try WALCatalog(fixture.repository, lineage, segmentSize: .standard).gaps()
+        try WALCatalog(fixture.repository, lineage, segmentSize: .standard).gaps().rows
       }
       try backUp(segment: 3, daysAgo: 20)
       try backUp(segment: 6, daysAgo: 10)

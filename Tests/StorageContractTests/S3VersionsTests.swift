@@ -58,6 +58,27 @@ import Transfer
     }
   }
 
+  @Test("knows what was frozen and is deleted")
+  func frozen() throws {
+    try ObjectServer.run(.moto) { server in
+      try server.makeBucket("cold", .versioned)
+      let store = TestBucket.store("cold", on: server, packClass: "GLACIER")
+      let pack = "clusters/a/7/packs/x"
+      try put(pack, "content", store)
+      try server.slowThawing(seconds: 1)
+      let begin = try waitForNextSecond()
+      try store.delete(name(pack))
+      let past = try #require(try store.asOf(begin) as? any ThawingStore)
+      let listed = try past.list(below: "clusters/a/7/packs").objects
+      #expect(listed.map(\.storageClass) == [StorageClass("GLACIER")])
+      #expect(try past.thawState(of: name(pack)) == .frozen)
+      #expect { try past.readAll(name(pack)) } throws: { ($0 as? StorageError)?.isFrozen == true }
+      #expect { try past.thawState(of: name("clusters/a/7/packs/y")) } throws: {
+        ($0 as? StorageError)?.isMissing == true
+      }
+    }
+  }
+
   @Test("whose versioning is off, and any other store, says that it keeps nothing")
   func noPast() throws {
     try ObjectServer.run(.moto) { server in

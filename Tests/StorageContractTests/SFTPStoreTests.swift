@@ -149,6 +149,30 @@ import Transfer
     }
   }
 
+  @Test("tells of each object when it was written, and of what it does not know nothing")
+  func times() throws {
+    try SFTPFixture.run { fixture in
+      let store = fixture.store(fixture.root)
+      try put(store, name)
+      let written = try #require(try store.modified(of: name))
+      #expect(abs((written - Timestamp.now()).components.seconds) < 60)
+      #expect(try store.list(below: "a").objects.allSatisfy { $0.modified == nil })
+      func write(at seconds: Double) throws {
+        try FileManager.default.setAttributes(
+          [.modificationDate: Date(timeIntervalSince1970: seconds)], ofItemAtPath: fixture.root + "/\(name)")
+      }
+      try write(at: 1_700_000_000)
+      let old = try #require(try fixture.store(fixture.root).modified(of: name))
+      #expect(abs(old.seconds - 1_700_000_000) < 60)
+      // A server without times sends zero.
+      try write(at: 0)
+      #expect(try store.modified(of: name) == nil)
+      #expect(try store.modified(of: ObjectName("a/none")!) == nil)
+      #expect(try store.modified(of: ObjectName("none/none")!) == nil)
+      #expect(try fixture.temporaryFiles(fixture.root).isEmpty)
+    }
+  }
+
   private func report(_ body: () throws -> some Any) -> String {
     do {
       _ = try body()

@@ -35,7 +35,7 @@ public struct ObjectServer: Sendable {
   private let variables: [String: String]
 
   /// The same server, spoken to at another address.
-  func found(at endpoint: String) throws -> ObjectServer {
+  public func found(at endpoint: String) throws -> ObjectServer {
     var facts = facts
     facts["endpoint"] = endpoint
     if let known = facts["known_hosts"] {

@@ -120,6 +120,10 @@ import Testing
     let id = BackupID(started: time)
     #expect(id.text.hasPrefix("20261102T030000Z-") && id.started == time)
     #expect(try BackupID(id.text) == id)
+    for seconds in [.min, -62_135_596_801, 253_402_300_800, .max] as [Int64] {
+      #expect(throws: Never.self, "\(seconds)") { try BackupID(BackupID(started: Timestamp(seconds: seconds)).text) }
+    }
+    #expect(!id.isFarAhead(of: time - .seconds(86400)) && id.isFarAhead(of: time - .seconds(86401)))
     let random = RandomID.random()
     #expect(try RandomID(random.description) == random)
     #expect("\(Secret("open sesame")) \(String(reflecting: Secret("open sesame")))".contains("sesame") == false)

@@ -67,6 +67,31 @@ import Testing
     _ = try credentials.keys(Cancellation())
     #expect(reads.withLock { $0 } == 2)
   }
+
+  /// Keys that last so long, and none after them.
+  private func lasting(_ time: Duration) -> AWSCredentials {
+    let reads = Mutex(0)
+    return AWSCredentials(
+      .configured {
+        let number = reads.withLock { reads -> Int in
+          reads += 1
+          return reads
+        }
+        if number > 1 { throw AWSCredentialError.none(reason: "away") }
+        return AWSKeys(accessKey: "old", secretKey: "b", expires: Timestamp.now() + time)
+      })
+  }
+
+  @Test("that are about to end are used while no others can be had, and no longer")
+  func renewal() throws {
+    let ending = lasting(.seconds(60))
+    for _ in 0..<3 { #expect(try ending.keys(Cancellation()).accessKey == "old") }
+    ending.forget()
+    #expect(throws: AWSCredentialError.self) { try ending.keys(Cancellation()) }
+    let ended = lasting(.seconds(-1))
+    _ = try ended.keys(Cancellation())
+    #expect(throws: AWSCredentialError.self) { try ended.keys(Cancellation()) }
+  }
 }
 
 @Suite("Trying again") struct RetryScheduleTests {
@@ -76,7 +101,6 @@ import Testing
   func ends() throws {
     func again(_: any Error) -> RetrySchedule.Advice { .again(after: nil) }
     func giveUp(_: any Error) -> RetrySchedule.Advice { .giveUp }
-    func later(_: any Error) -> RetrySchedule.Advice { .again(after: .seconds(3600)) }
     let schedule = RetrySchedule(total: .milliseconds(300), first: .milliseconds(1), longest: .milliseconds(5))
     var attempts = 0
     let answer = try schedule.run(Cancellation(), advice: again) { attempt in
@@ -93,10 +117,6 @@ import Testing
       }
     }
     #expect(attempts == 1)
-    // What it waits for can take longer than there is time: then it is not waited for.
-    #expect(throws: Transient.self) {
-      try schedule.run(Cancellation(), advice: later) { _ in throw Transient() }
-    }
     let cancellation = Cancellation()
     #expect(throws: CancellationError.self) {
       try schedule.run(cancellation, advice: again) { _ in
@@ -121,6 +141,29 @@ import Testing
     let short = RetrySchedule(total: .milliseconds(10), first: .milliseconds(1))
     #expect(attempts(short, failing: 1) == 2 && attempts(short, failing: 9) == 2)
     #expect(attempts(RetrySchedule(total: .zero), failing: 9) == 1)
+  }
+
+  @Test("does once what the server asks for, also where there is no time for it, and within bounds")
+  func wishes() {
+    func attempts(_ schedule: RetrySchedule, wish: Duration) -> (count: Int, time: Duration) {
+      let begin = ContinuousClock.now
+      var count = 0
+      func again(_: any Error) -> RetrySchedule.Advice { .again(after: wish) }
+      try? schedule.run(Cancellation(), advice: again) { attempt in
+        count = attempt + 1
+        throw Transient()
+      }
+      return (count, ContinuousClock.now - begin)
+    }
+    func schedule(_ total: Duration) -> RetrySchedule {
+      RetrySchedule(total: total, first: .milliseconds(1), longest: .milliseconds(5), beyond: .milliseconds(100))
+    }
+    // All the time there is, as 30 s by default.
+    let equal = attempts(schedule(.milliseconds(50)), wish: .milliseconds(50))
+    #expect(equal.count == 2 && equal.time >= .milliseconds(50))
+    let long = attempts(schedule(.milliseconds(50)), wish: .seconds(3600))
+    #expect(long.count == 2 && long.time >= .milliseconds(145))
+    #expect(attempts(schedule(.zero), wish: .milliseconds(1)).count == 1)
   }
 
   @Test("is spared those who ask a server that was away a moment ago")
@@ -154,5 +197,43 @@ import Testing
     }
     try other.asking(schedule) { _ in }
     try other.asking(schedule) { #expect($0.total == .seconds(20)) }
+  }
+
+  @Test("is not spared those who ask a server that only a glance did not reach")
+  func glances() throws {
+    let (schedule, once) = (RetrySchedule(total: .seconds(20)), RetrySchedule(total: .zero))
+    let away = TransferError.failed(host: "h", reason: "away", isTransient: true)
+    let begin = ContinuousClock.now
+    let passed = Mutex(Duration.zero)
+    let health = ServerHealth(pause: .seconds(60)) { begin + passed.withLock { $0 } }
+    func glance(taking time: Duration) throws {
+      try health.asking(once) { _ in
+        passed.withLock { $0 += time }
+        throw away
+      }
+    }
+    #expect(throws: TransferError.self) { try glance(taking: .seconds(10)) }
+    // It counts for none but other glances, and for them as long as it took.
+    var asked = 0
+    #expect(throws: TransferError.self) { try health.asking(once) { _ in asked += 1 } }
+    #expect(asked == 0)
+    passed.withLock { $0 += .seconds(10) }
+    #expect(throws: TransferError.self) { try glance(taking: .milliseconds(1)) }
+    passed.withLock { $0 += .milliseconds(1) }
+    try health.asking(once) { _ in asked += 1 }
+    #expect(asked == 1)
+    #expect(throws: TransferError.self) { try glance(taking: .seconds(10)) }
+    try health.asking(schedule) { #expect($0.total == .seconds(20)) }
+    try health.asking(once) { _ in asked += 1 }
+    #expect(asked == 2)
+    // Those who have tried for long are believed.
+    #expect(throws: TransferError.self) { try health.asking(schedule) { _ in throw away } }
+    #expect(throws: TransferError.self) { try health.asking(once) { _ in asked += 1 } }
+    #expect(asked == 2)
+    // A glance at a server that was away does not hold up the one who asks it next.
+    passed.withLock { $0 += .seconds(61) }
+    #expect(throws: TransferError.self) { try glance(taking: .milliseconds(1)) }
+    try health.asking(schedule) { _ in asked += 1 }
+    #expect(asked == 3)
   }
 }

@@ -72,6 +72,41 @@ import Testing
       #expect(try automatic.token(Cancellation())?.header.value == "Bearer token-2")
       let stranger = GCPCredentials(.automatic, environment: ["GCE_METADATA_HOST": host + "/stranger"])
       #expect(failure(stranger)?.detail?.contains("no metadata server of Google's") == true)
+      #expect(failure(stranger)?.isTransient == false)
+    }
+  }
+
+  /// Gives out one token, and then is in trouble.
+  private static let tired = """
+    import http.server, json, sys
+    count = 0
+    class Handler(http.server.BaseHTTPRequestHandler):
+      def do_GET(self):
+        global count
+        count += 1
+        data = json.dumps({"access_token": f"token-{count}", "expires_in": int(sys.argv[1])}).encode()
+        self.send_response(200 if count == 1 else 503); self.send_header("Metadata-Flavor", "Google")
+        self.send_header("Content-Length", str(len(data))); self.end_headers(); self.wfile.write(data)
+      def log_message(self, *words): pass
+    server = http.server.HTTPServer(("127.0.0.1", 0), Handler)
+    print(f"{server.server_port};", flush=True)
+    server.serve_forever()
+    """
+
+  @Test("that are about to end are sent while no others can be had, and no longer", arguments: [60, 0])
+  func renewal(life: Int) throws {
+    try Program.running("python3", ["-c", Self.tired, "\(life)"]) { program in
+      try program.waitForOutput(containing: ";")
+      let host = "127.0.0.1:" + program.standardOutput.prefix { $0 != ";" }
+      let credentials = GCPCredentials(.metadataServer, environment: ["GCE_METADATA_HOST": host])
+      #expect(try credentials.token(Cancellation())?.header.value == "Bearer token-1")
+      if life == 0 {
+        #expect(failure(credentials)?.isTransient == true)
+      } else {
+        #expect(try credentials.token(Cancellation())?.header.value == "Bearer token-1")
+        credentials.forget()
+        #expect(failure(credentials) != nil)
+      }
     }
   }
 
@@ -89,6 +124,8 @@ import Testing
       environment["GOOGLE_APPLICATION_CREDENTIALS"] = nil
       let none = failure(GCPCredentials(.automatic, environment: environment))
       #expect(none?.detail?.contains("127.0.0.1") == true)
+      // A server that does not answer may do so in a moment.
+      #expect(none?.isTransient == true)
       #expect(try GCPCredentials(.anonymous, environment: environment).token(Cancellation()) == nil)
     }
   }

@@ -31,6 +31,24 @@ import Transfer
         == "b97d918cfa904a5beff61c982a1b6f458b799221646efd99d3219ec94cdf2500")
   }
 
+  @Test("cover the token of keys that end")
+  func token() throws {
+    // "post-sts-header-before" of the same suite.
+    let token =
+      "AQoDYXdzEPT//////////wEXAMPLEtc764bNrC9SAPBSM22wDOk4x4HIZ8j4FZTwdQWLWsKWHGBuFqwAeMicRXmxfpSPfIeoIYRqTflfKD8YUuw"
+      + "thAx7mSEI/qkPpKPi/kMcGdQrmGdeehM4IC1NtBmUpp2wUE8phUZampKsburEDy0KPkyQDYwT7WZ0wq5VSXDvp75YU9HFvlRd8Tx6q6fE8YQcHNVX"
+      + "AkiY9q6d+xo0rKwT38xVqr7ZD0u0iPPkUL64lIZbqBAz+scqKmlzm8FDrypNC9Yjc8fPOLn9FX9KSYvKTr4rvx3iSIlTJabIQwj2ICCR/oLxBA=="
+    let keys = AWSKeys(
+      accessKey: "AKIDEXAMPLE", secretKey: "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", sessionToken: token)
+    let headers = try SignatureV4(region: "us-east-1", service: "service").sign(
+      SignatureV4.Request(.post, host: "example.amazonaws.com", path: "/", payloadHash: Self.empty), with: keys,
+      at: Timestamp(rfc3339: "2015-08-30T12:36:00Z"))
+    let authorization = try #require(headers.first { $0.name == "Authorization" }?.value)
+    #expect(authorization.contains("SignedHeaders=host;x-amz-date;x-amz-security-token,"))
+    #expect(authorization.hasSuffix("85d96828115b5dc0cfc3bd16ad9e210dd772bbebba041836c64533a82be05ead"))
+    #expect(headers.contains { $0.name == "x-amz-security-token" && $0.value == token })
+  }
+
   @Test("are those of the examples for S3")
   func examples() throws {
     let signer = SignatureV4(region: "us-east-1", service: "s3")

@@ -32,7 +32,7 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
           #expect(catalog.segmentSize.bytes == 1 << 20)
           #expect(catalog.coverage(from: start) >= end)
           #expect(try firstDifference(catalog, server, from: start.lsn, to: end) == nil)
-          #expect(try catalog.gaps().isEmpty)
+          #expect(try catalog.gaps().rows.isEmpty)
           return start
         }
         #expect(error == nil)
@@ -124,8 +124,8 @@ private let kept = ["wal_keep_size": "1GB", "autovacuum": "off"]
           try server.makeWAL(megabytes: 1)
           let end = WALPosition(timeline: from.timeline, lsn: try server.flushLSN)
           _ = try archiver.waitUntilStored(through: end, cancellation: Cancellation(), timeout: .seconds(30))
-          try Poll.until(.seconds(30), "the record") { try fixture.catalog().gaps().contains { $0.isRecorded } }
-          #expect(try fixture.catalog().gaps().count == 1)
+          try Poll.until(.seconds(30), "the record") { try fixture.catalog().gaps().rows.contains { $0.isRecorded } }
+          #expect(try fixture.catalog().gaps().rows.count == 1)
           #expect(try fixture.catalog().coverage(from: held) >= held.lsn)
         }
         #expect(try server.psql("select count(*) from pg_replication_slots where slot_name = 'somebody_else'") == "1")
@@ -342,7 +342,7 @@ struct ArchiverToBeKilled {
           let catalog = try fixture.catalog()
           #expect(catalog.coverage(from: start) >= end.lsn)
           #expect(try firstDifference(catalog, server, from: start.lsn, to: end.lsn) == nil)
-          #expect(try catalog.gaps().isEmpty && log.gaps.isEmpty)
+          #expect(try catalog.gaps().rows.isEmpty && log.gaps.isEmpty)
         }
         #expect(error == nil)
       }

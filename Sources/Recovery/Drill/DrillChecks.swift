@@ -95,7 +95,7 @@ struct DrillChecks {
       [
         "--all", "--install-missing", "--jobs", "\(options.workers)", "--maintenance-db",
         login.connection(to: "template1"),
-      ], as: nil, directory: directory, log: log)
+      ], as: nil, inheriting: .withoutStoreKeys, directory: directory, log: log)
     let status = try wait(for: process)
     let lines = try ServerLog(log, from: 0).lines
     guard status != 0 else { return (CheckResult(name: "pg_amcheck", value: "sound"), true) }

@@ -12,7 +12,11 @@ final class ThawWait: Sendable {
     var waiting: [PackID: Int64]
     var pause: Duration = .seconds(1)
     var lastLook: ContinuousClock.Instant?
+    /// Since when the store has not answered.
+    var silentSince: ContinuousClock.Instant?
   }
+  /// Thawing takes hours, and what is written by then is worth waiting for the store to come back.
+  private static let patience: Duration = .seconds(3600)
   /// Asked for at most in one look.
   private static let sample = 256
 
@@ -49,15 +53,11 @@ final class ThawWait: Sendable {
     }
     if asked.isEmpty { return }
     try cancellation.sleep(rest)
-    let states = try ThawPlan.states(of: asked, in: plan.objects, plan.lineage, cancellation)
-    for (pack, found) in states where found == .frozen {
-      // Its days were over, or the asking was lost.
-      try plan.objects.thaw(plan.lineage.pack(pack), days: ThawPlan.days, tier: plan.tier)
-    }
+    guard let states = try states(of: asked, cancellation) else { return }
     let ready = states.filter(\.value.isReadable).map(\.key)
     state.withLock { state in
       for pack in ready { state.waiting[pack] = nil }
-      state.lastLook = .now
+      (state.lastLook, state.silentSince) = (.now, nil)
       // While all that are asked for are there, so are probably the next ones.
       if ready.count == asked.count {
         state.lastLook = nil
@@ -68,14 +68,36 @@ final class ThawWait: Sendable {
     tell()
   }
 
+  /// - Returns: Nil where the store does not answer for now.
+  private func states(of packs: [PackID], _ cancellation: Cancellation) throws -> [PackID: ThawState]? {
+    do {
+      let states = try ThawPlan.states(of: packs, in: plan.objects, plan.lineage, cancellation)
+      for (pack, found) in states where found == .frozen {
+        // Its days were over, or the asking was lost.
+        try plan.objects.thaw(plan.lineage.pack(pack), days: ThawPlan.days, tier: plan.tier)
+      }
+      return states
+    } catch let error as StorageError where error.retryMayHelp {
+      let silent = state.withLock { state in
+        let since = state.silentSince ?? .now
+        (state.lastLook, state.silentSince) = (.now, since)
+        state.pause = min(state.pause * 2, longest)
+        return ContinuousClock.now - since
+      }
+      if silent > Self.patience { throw error }
+      tell("thaw (the store does not answer)")
+      return nil
+    }
+  }
+
   /// Waits for all of them.
   func wait(for packs: [PackID], _ cancellation: Cancellation) throws {
     while packs.contains(where: { !isReady($0) }) { try look(at: packs, cancellation) }
   }
 
-  private func tell() {
+  private func tell(_ phase: String = "thaw") {
     let left = state.withLock { $0.waiting.values.reduce(0, +) }
-    observe(RunProgress(phase: "thaw", doneBytes: ByteCount(total - left), totalBytes: ByteCount(total)))
+    observe(RunProgress(phase: phase, doneBytes: ByteCount(total - left), totalBytes: ByteCount(total)))
   }
 }
 

@@ -105,8 +105,7 @@ public struct BackupCopier: Sendable {
 
   /// Recipients that were added since the store was made part of the repository open it, too.
   private func copyKeys(_ cancellation: Cancellation) throws {
-    for name in try repository.envelopeNames() where try target.objects.size(of: name) == nil {
-      let bytes = try repository.firstAnswer(for: name) { try $0.objects.readAll(name, limit: 1 << 20) }
+    for (name, bytes) in try repository.usableEnvelopes() where try target.objects.size(of: name) == nil {
       try bytes.withUnsafeBytes { try StoreWriter.put(name, $0, in: target, cancellation: cancellation) }
     }
   }

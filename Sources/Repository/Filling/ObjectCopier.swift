@@ -3,16 +3,22 @@ internal import BlockingWork
 internal import Storage
 import Synchronization
 
-/// Copies objects byte for byte into one store, each from the first of the others that has it whole.
+/// Copies objects byte for byte into one store, each from the first of the others that has it whole. What the store has
+/// damaged is replaced.
 struct ObjectCopier: Sendable {
   private let sources: Repository
   private let target: RepositoryStore
+  private let memory: FillMemory
   private let now: @Sendable () -> Timestamp
   private static let lanes = 4
 
-  init(from sources: Repository, to target: RepositoryStore, now: @escaping @Sendable () -> Timestamp = { .now() }) {
+  init(
+    from sources: Repository, to target: RepositoryStore, memory: FillMemory = FillMemory(),
+    now: @escaping @Sendable () -> Timestamp = { .now() }
+  ) {
     self.sources = sources
     self.target = target
+    self.memory = memory
     self.now = now
   }
 
@@ -22,20 +28,40 @@ struct ObjectCopier: Sendable {
     var lost = try copy(plan.documents, progress, cancellation)
     lost.merge(try copy(plan.contents, progress, cancellation)) { $1 }
     let whole = plan.manifests.filter { $0.needs.isDisjoint(with: lost.keys) }
-    let unlocked = try extendLocks(whole, cancellation)
+    let unlocked = try extendLocks(whole, of: plan.lineage, cancellation)
     lost.merge(try copy(whole, progress, cancellation)) { $1 }
     if let error = plan.failure ?? lost.min(by: { $0.key < $1.key })?.value { throw error }
     if let unlocked { throw unlocked }
   }
 
   /// What manifests will lean on that the store had already; what is copied is locked by that.
-  private func extendLocks(_ manifests: [FillPlan.Object], _ cancellation: Cancellation) throws -> RepositoryError? {
+  private func extendLocks(
+    _ manifests: [FillPlan.Object], of lineage: Lineage, _ cancellation: Cancellation
+  ) throws -> RepositoryError? {
     guard !manifests.isEmpty, let locks = LockExtension(target, now: now()) else { return nil }
-    let held = manifests.reduce(into: Set(try sources.commonNames(in: target))) { $0.formUnion($1.held) }
+    var held = manifests.reduce(into: Set(try sources.commonNames(in: target))) { $0.formUnion($1.held) }
+    for manifest in manifests { held.formUnion(try neededWAL(of: manifest, lineage)) }
     return try locks.extend(held, cancellation)
   }
 
-  /// - Returns: What no other store has whole, and why.
+  /// The history of a backup's timeline, which may be much older than the backup, and of a copy its own WAL: an earlier
+  /// copy may have brought it. Other stores get WAL as it comes.
+  private func neededWAL(of manifest: FillPlan.Object, _ lineage: Lineage) throws -> Set<ObjectName> {
+    let id = try BackupID(manifest.name.lastComponent)
+    let header = try BackupCatalog(sources).readHeader(of: id, lineage)
+    guard header.kind == .physical else { return [] }
+    var names: Set<ObjectName> = []
+    let history = lineage.history(header.timeline)
+    if header.timeline.value > 1, try target.objects.size(of: history) != nil { names.insert(history) }
+    if target.durability == .onCopy {
+      let size = try WALSegmentSize(bytes: header.walSegmentBytes)
+      let segments = WALSegment.all(from: header.startLSN, to: header.stopLSN, on: header.timeline, size: size)
+      names.formUnion(segments.map { lineage.walSegment($0, size: size) })
+    }
+    return names
+  }
+
+  /// - Returns: What no other store has whole, or is damaged in this one and stays so, and why.
   /// - Throws: `StorageError` where the store does not take it, `CancellationError`.
   private func copy(
     _ objects: [FillPlan.Object], _ progress: FillProgress, _ cancellation: Cancellation
@@ -52,9 +78,22 @@ struct ObjectCopier: Sendable {
         lost.withLock { $0[object.name] = error }
         return
       }
+      if object.isInDoubt {
+        do {
+          if try isSame(object.name, bytes) {
+            try forgetMark(of: object)
+            return progress.done(object)
+          }
+          try removeDamaged(object.name)
+        } catch let error where error is StorageError || error is RepositoryError {
+          lost.withLock { $0[object.name] = error }
+          return
+        }
+      }
       try bytes.withUnsafeBytes {
         try StoreWriter.put(object.name, $0, in: target, cancellation: cancellation)
       }
+      try forgetMark(of: object)
       progress.done(object)
     }
     return lost.withLock { $0 }
@@ -73,9 +112,51 @@ struct ObjectCopier: Sendable {
   private static func check(
     _ bytes: [UInt8], _ kind: ObjectKind, _ name: ObjectName, in store: RepositoryStore, keys: KeyRing
   ) throws {
-    let memory = RepositoryStore(id: store.id, objects: SingleObject(name: name, bytes: bytes))
-    let reader = try SealedObjectReader(kind, name, in: memory, keys: keys)
+    let reader = try SealedObjectReader(kind, name, bytes: bytes, from: store.id, keys: keys)
     for frame in reader.frames { _ = try reader.read(frame) }
+  }
+}
+
+/// What the store has damaged. Nothing else is ever deleted here, and nothing before its bytes were read, and opened to
+/// their end, in another store.
+extension ObjectCopier {
+  /// Whether the store holds these bytes: who marked them may have had a bad line.
+  /// - Throws: `StorageError` where it does not say.
+  private func isSame(_ name: ObjectName, _ bytes: [UInt8]) throws -> Bool {
+    do {
+      return try target.objects.readAll(name, limit: Int64(bytes.count)) == bytes
+    } catch let error as StorageError {
+      switch error {
+      case .missing, .truncated, .frozen: return false
+      default: throw error
+      }
+    }
+  }
+
+  /// From here on until it is put, by this pass or the next, it is missing: no worse than damaged.
+  /// - Throws: ``RepositoryError/damaged(_:in:reason:)`` where it has to stay.
+  private func removeDamaged(_ name: ObjectName) throws {
+    func stays(_ why: String) -> RepositoryError {
+      .damaged(name, in: target.id, reason: "It is not what another store has whole, and cannot be replaced: \(why).")
+    }
+    if let end = try target.objects.locks?.end(of: name, after: now()), end > now() {
+      throw stays("it is locked until \(end)")
+    }
+    do {
+      try target.objects.delete(name)
+    } catch let error as StorageError where error.isDeletionRefused {
+      throw stays("the store's keys may not delete")
+    }
+  }
+
+  /// Its mark spoke of what was there before. Without the right to delete it stays, and this process knows better.
+  private func forgetMark(of object: FillPlan.Object) throws {
+    guard let mark = object.mark else { return }
+    do {
+      try target.objects.delete(mark)
+    } catch let error as StorageError where error.isDeletionRefused {
+      if let pack = try? PackID(mark.lastComponent) { memory.trust(pack, in: target.id) }
+    }
   }
 }
 
@@ -106,25 +187,4 @@ final class FillProgress: Sendable {
     }
     observe(lag)
   }
-}
-
-/// One object in memory, to be opened as if it lay in a store.
-private struct SingleObject: ObjectStore {
-  let name: ObjectName
-  let bytes: [UInt8]
-  var location: String { "memory" }
-
-  func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
-    throw StorageError.alreadyExists(name, in: location)
-  }
-  func size(of name: ObjectName) throws -> Int64? { name == self.name ? Int64(bytes.count) : nil }
-  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
-    let end = Int(offset) + buffer.count
-    guard end <= bytes.count else {
-      throw StorageError.truncated(name, in: location, expected: Int64(end), found: Int64(bytes.count))
-    }
-    bytes.withUnsafeBytes { buffer.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[Int(offset)..<end])) }
-  }
-  func list(below prefix: String) throws -> Listing { Listing() }
-  func delete(_ name: ObjectName) throws {}
 }

@@ -86,7 +86,10 @@ extension BackupCatalog {
     _ action: Tombstone.Action, _ id: BackupID, _ lineage: Lineage, _ deletions: Deletions, _ reason: String,
     _ now: Timestamp, _ cancellation: Cancellation
   ) throws -> Tombstone {
-    let tombstone = Tombstone(backup: id, number: deletions.next(id), action: action, reason: reason, at: now)
+    guard let number = deletions.next(id) else {
+      throw RetentionError.lastWordTaken(lineage.tombstone(id, NameNumber.highest).text)
+    }
+    let tombstone = Tombstone(backup: id, number: number, action: action, reason: reason, at: now)
     for store in repository.stores {
       do {
         try repository.putDocument(

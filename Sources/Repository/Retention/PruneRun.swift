@@ -95,16 +95,20 @@ final class PruneRun {
       for (backup, verdict) in store.verdicts where !verdict.keeps { goes[backup] = verdict.reason }
     }
     for store in stores { for (backup, verdict) in store.verdicts where verdict.keeps { goes[backup] = nil } }
+    // What somebody put there so that one cannot be deleted hinders no other.
+    let stuck = Set(goes.keys.filter { deletions.next($0) == nil })
+    for backup in stuck { goes[backup] = nil }
     for (backup, reason) in goes.sorted(by: { $0.key < $1.key }) where !isDry {
+      guard let number = deletions.next(backup) else { continue }
       try check()
       let tombstone = Tombstone(
-        backup: backup, number: deletions.next(backup), action: .delete, reason: "retention: \(reason)", at: now)
+        backup: backup, number: number, action: .delete, reason: "retention: \(reason)", at: now)
       for store in stores {
         try repository.putDocument(
           tombstone, lineage.tombstone(backup, tombstone.number), in: store.store, cancellation: cancellation)
       }
     }
-    for store in stores { store.reportVerdicts(deleting: Set(goes.keys)) }
+    for store in stores { store.reportVerdicts(deleting: Set(goes.keys), stuck: stuck) }
   }
 
   /// What WAL has to stay; nil where nobody can tell.

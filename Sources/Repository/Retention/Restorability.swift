@@ -14,7 +14,7 @@ struct Restorability {
     self.lineage = lineage
     self.store = store
     self.wal = wal
-    let damaged = try DamageMark.list(store, lineage)
+    let damaged = try DamageMark.list(repository, store, lineage)
     for prefix in [lineage.packsPrefix, lineage.metadataPrefix] {
       for object in try store.objects.list(below: prefix).objects {
         if let id = try? PackID(object.name.lastComponent), !damaged.contains(id) { sizes[id] = object.size }

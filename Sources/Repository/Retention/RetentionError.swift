@@ -10,6 +10,8 @@ public enum RetentionError: OperatorError {
   case incomplete(BackupID, reason: String)
   /// Somebody else spoke at the same time.
   case contended(BackupID)
+  /// No word can come after this one, which is none of ours.
+  case lastWordTaken(String)
   case manifestUnreadable(BackupID, StoreID, cause: ErrorReport)
   case checkpointUnreadable(String, StoreID, cause: ErrorReport)
   case clockDiffers(of: String, by: Duration)
@@ -24,6 +26,7 @@ public enum RetentionError: OperatorError {
     case .lastRestorable(let id, _): "did not delete backup \"\(id)\""
     case .incomplete(let id, _): "cannot undelete backup \"\(id)\""
     case .contended(let id): "could not record what happens to backup \"\(id)\""
+    case .lastWordTaken(let name): "cannot record what happens to a backup: \"\(name)\" is there"
     case .manifestUnreadable(let id, let store, _):
       "deleted nothing: backup \"\(id)\" in store \"\(store)\" cannot be read"
     case .checkpointUnreadable(let name, let store, _):
@@ -42,6 +45,7 @@ public enum RetentionError: OperatorError {
     case .lastRestorable(_, let cluster): "It is the last backup of cluster \"\(cluster)\" that can be restored."
     case .incomplete(_, let reason): reason
     case .contended: "Another process deleted or undeleted it at the same time."
+    case .lastWordTaken: "It has the highest number there can be, and nobody counts so far: somebody put it there."
     case .manifestUnreadable(_, _, let cause), .checkpointUnreadable(_, _, let cause):
       "What it needs is not known, so nothing may go. \(cause.summary)" + (cause.detail.map { ": \($0)" } ?? "")
     case .clockDiffers(let what, let difference):
@@ -62,9 +66,11 @@ public enum RetentionError: OperatorError {
     case .lastRestorable: "Take another backup first."
     case .incomplete: "Choose another backup: \"backupctl backups\"."
     case .contended: "Look at \"backupctl backups\" and try again."
+    case .lastWordTaken: "Move that object away from its store by hand, and see who can write there."
     case .manifestUnreadable(let id, _, _):
       "Run \"backupctl verify \(id)\". Where it is damaged for good, move the object away from the store by hand; its packs then go with the next prune."
-    case .checkpointUnreadable: "Take a backup: checkpoints older than it are removed."
+    case .checkpointUnreadable:
+      "Take a backup: checkpoints older than it are removed. One that stays can be moved away by hand: no restore needs it."
     case .clockDiffers, .clockJumped: "Correct the clock (\"timedatectl\"); prune goes on by itself once they agree."
     case .anotherPrune: "Wait for it to end. What a prune that died leaves expires within an hour."
     case .leaseLost: "See that the store can be written, and run it again."

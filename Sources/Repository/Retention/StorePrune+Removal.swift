@@ -6,7 +6,7 @@ import Synchronization
 extension StorePrune {
   /// Objects deleted before it is asked again whether this prune may go on.
   private static let batch = 1000
-  /// Locks asked for at once.
+  /// Locks and times asked for at once.
   private static let lanes = 8
 
   /// Keys that may not delete are a fact and no failure: it is said once, and what would go waits.
@@ -45,6 +45,26 @@ extension StorePrune {
         first == last ? "locked until \(last)" : "locked, the first until \(first), the last until \(last)")
     }
     return objects.filter { ends[$0.name] == nil }
+  }
+
+  /// The same objects, with the times of those that may go where the store does not list times. What it does not tell at
+  /// all stays unknown, which is never taken for old.
+  func dated(
+    _ objects: [Listing.Object], where mayGo: (Listing.Object) -> Bool = { _ in true }
+  ) throws -> [Listing.Object] {
+    let undated = objects.filter { $0.modified == nil && mayGo($0) }.map(\.name)
+    if undated.isEmpty { return objects }
+    let times = Mutex<[ObjectName: Timestamp]>([:])
+    let store = store.objects
+    try forEachTogether(undated, lanes: Self.lanes, run.cancellation, label: "times.\(self.store.id)") { name, _ in
+      if let time = try store.modified(of: name) { times.withLock { $0[name] = time } }
+    }
+    let found = times.withLock { $0 }
+    return objects.map { object in
+      var object = object
+      object.modified = object.modified ?? found[object.name]
+      return object
+    }
   }
 
   /// Ends of the locks that hold now.

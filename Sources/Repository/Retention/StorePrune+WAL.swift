@@ -35,7 +35,7 @@ extension StorePrune {
     }
     let free = Set(try unlocked(unneeded.map(\.object), "wal", nil).map(\.name))
     for (object, segment) in unneeded where free.contains(object.name) { old.add(object, segment) }
-    var overtaken = Group()
+    var overtaken: [Listing.Object] = []
     for name in listing.prefixes where name.hasSuffix(".partial") {
       guard let segment = try? WALSegment(name: String(name.dropLast(8)), size: size) else { continue }
       let isOld = !need.contains(segment.start(size: size), segment.end(size: size))
@@ -43,18 +43,21 @@ extension StorePrune {
       for object in try store.objects.list(below: lineage.walSlicesPrefix(segment, size: size)).objects {
         if isOld {
           old.add(object, segment)
-        } else if let written = object.modified, written < run.now - Pruner.youth {
-          overtaken.add(object, segment)
+        } else {
+          overtaken.append(object)
         }
       }
     }
+    overtaken = try dated(overtaken).filter { $0.modified.map { $0 < run.now - Pruner.youth } ?? false }
     report.add(
       .keep, "wal", kept.range(size), count: kept.names.count, bytes: kept.bytes,
       "backups or the recovery window, from \(need.from) on, need it")
     paid.report("wal", in: &report)
     if !run.isDry, report.refusal == nil { try recordPruned(old.spans(size), kept.spans(size).first?.start) }
     try remove(old.names, "wal", old.range(size), bytes: old.bytes, "no backup and no recovery window needs it")
-    try remove(overtaken.names, "wal", nil, bytes: overtaken.bytes, "slices whose whole segment is there")
+    try remove(
+      overtaken.map(\.name), "wal", nil, bytes: overtaken.reduce(0) { $0 + $1.size },
+      "slices whose whole segment is there")
   }
 
   /// WAL that goes from between what stays is no loss, and is not to look like one: said before it goes.

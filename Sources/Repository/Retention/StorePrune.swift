@@ -30,10 +30,16 @@ final class StorePrune {
       now: run.now)
   }
 
-  func reportVerdicts(deleting: Set<BackupID>) {
+  /// - Parameter stuck: What should go, and of which nothing more can be said.
+  func reportVerdicts(deleting: Set<BackupID>, stuck: Set<BackupID>) {
     for header in remaining {
       guard let verdict = verdicts[header.id] else { continue }
       let goes = deleting.contains(header.id)
+      if stuck.contains(header.id) {
+        let error = RetentionError.lastWordTaken(lineage.tombstone(header.id, NameNumber.highest).text)
+        report.add(.wait, "backup", header.id.text, bytes: header.storedBytes.value, error.summary)
+        continue
+      }
       report.add(
         goes ? .tombstone : .keep, "backup", header.id.text, bytes: header.storedBytes.value,
         verdict.keeps || goes ? verdict.reason : "another store keeps it")
@@ -112,10 +118,15 @@ final class StorePrune {
   func removePacks() throws {
     let cutoff = run.now - Pruner.youth
     // Listed before references are collected: a pack stored later is not even considered.
-    let packs = try store.objects.list(below: lineage.packsPrefix).objects
-    let metadata = try store.objects.list(below: lineage.metadataPrefix).objects
+    var packs = try store.objects.list(below: lineage.packsPrefix).objects
+    var metadata = try store.objects.list(below: lineage.metadataPrefix).objects
     var referred = try references().packs
     if run.isDry { referred.subtract(try onlyOfRemoved(keeping: referred)) }
+    func isUnused(_ object: Listing.Object) -> Bool {
+      (try? PackID(object.name.lastComponent)).map { !referred.contains($0) } ?? false
+    }
+    packs = try dated(packs, where: isUnused)
+    metadata = try dated(metadata, where: isUnused)
     // A run that goes on may have taken over what only a checkpoint referred to, and has stored what nothing names yet.
     let isBusy = try run.isBackupGoingOn()
     for (kind, objects) in [("packs", packs), ("metadata", metadata)] {
@@ -172,12 +183,15 @@ final class StorePrune {
     var old: [ObjectName] = []
     var bytes: Int64 = 0
     var kept = 0
+    func isOvertaken(_ object: Listing.Object) -> Bool {
+      guard let newest, let checkpoint = RunCheckpoint(component: object.name.lastComponent) else { return false }
+      return checkpoint.backup <= newest
+    }
+    let checkpoints = try dated(try store.objects.list(below: lineage.checkpointsPrefix).objects) { !isOvertaken($0) }
     let isBusy = try run.isBackupGoingOn()
-    for object in try store.objects.list(below: lineage.checkpointsPrefix).objects {
-      guard let checkpoint = RunCheckpoint(component: object.name.lastComponent) else { continue }
-      let isOvertaken = newest.map { checkpoint.backup <= $0 } ?? false
+    for object in checkpoints where RunCheckpoint(component: object.name.lastComponent) != nil {
       let isForgotten = object.modified.map { $0 < run.now - Pruner.checkpointLife } ?? false
-      if !isBusy, isOvertaken || isForgotten {
+      if !isBusy, isOvertaken(object) || isForgotten {
         old.append(object.name)
         bytes += object.size
       } else {

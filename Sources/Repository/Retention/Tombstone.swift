@@ -35,13 +35,26 @@ struct NumberedBackup: Hashable, Comparable {
 
   /// Nil for any other form.
   init?(component: String) {
-    guard let dash = component.lastIndex(of: "-"), let number = Int(component[component.index(after: dash)...]),
-      number > 0, let backup = try? BackupID(String(component[..<dash])), component == "\(backup)-\(number)"
+    guard let dash = component.lastIndex(of: "-"),
+      let number = NameNumber.parse(component[component.index(after: dash)...]),
+      let backup = try? BackupID(String(component[..<dash]))
     else { return nil }
     self.init(backup: backup, number: number)
   }
 
   static func < (a: Self, b: Self) -> Bool { (a.backup, a.number) < (b.backup, b.number) }
+}
+
+/// The numbers, from 1, in names of tombstones, checkpoints and acceptances.
+enum NameNumber {
+  /// Nobody counts so far, and anybody who can write to a store can put an object with any number there.
+  static let highest = 1_000_000
+
+  /// Nil for any other form.
+  static func parse(_ text: some StringProtocol) -> Int? {
+    guard let number = Int(text), (1...highest).contains(number), text == "\(number)" else { return nil }
+    return number
+  }
 }
 
 /// Which backups of a lineage are deleted, by what all stores say together.
@@ -98,6 +111,9 @@ public struct Deletions: Sendable {
     tombstone(of: backup).map { max($0.at, words[backup]?.written ?? $0.at) }
   }
 
-  /// The next word on a backup has this number.
-  func next(_ backup: BackupID) -> Int { (words[backup]?.number ?? 0) + 1 }
+  /// The next word on a backup has this number; nil where somebody has put the last there can be.
+  func next(_ backup: BackupID) -> Int? {
+    let number = words[backup]?.number ?? 0
+    return number < NameNumber.highest ? number + 1 : nil
+  }
 }

@@ -7,11 +7,13 @@ internal import Transfer
 /// is not. Only for reading.
 ///
 /// - SeeAlso: AWS, "Retaining multiple versions of objects with S3 Versioning"; "ListObjectVersions".
-final class PastS3Store: ObjectStore, HTTPStore {
+final class PastS3Store: ThawingStore, HTTPStore {
   private struct Version {
     var id: String
     var size: Int64
     var modified: Timestamp
+    var storageClass: StorageClass?
+    var query: [(name: String, value: String)] { [("versionId", id)] }
   }
 
   /// What is known of names: nil for one that was not there.
@@ -58,7 +60,9 @@ final class PastS3Store: ObjectStore, HTTPStore {
     for (key, version) in newest {
       guard let name = name(ofKey: key) else { continue }
       known.note(name, version)
-      if let version { listing.objects.append(.init(name: name, size: version.size, modified: version.modified)) }
+      guard let version else { continue }
+      listing.objects.append(
+        .init(name: name, size: version.size, modified: version.modified, storageClass: version.storageClass))
     }
   }
 
@@ -68,9 +72,28 @@ final class PastS3Store: ObjectStore, HTTPStore {
 
   func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
     try read(name, at: offset, into: buffer) { range in
-      guard let version = try version(of: name) else { throw StorageError.missing(name, in: location) }
-      return try store.get(name, [("versionId", version.id)], range, at: offset, into: buffer)
+      try store.get(name, present(name).query, range, at: offset, into: buffer)
     }
+  }
+
+  func thawState(of name: ObjectName) throws -> ThawState {
+    try calling("look for", name) {
+      let version = try present(name)
+      let call = S3Connection.Call(method: .head, key: key(name.text), query: version.query, accepted: [404])
+      let response = try store.send(call)
+      // Somebody took the version away for good.
+      guard response.isSuccess else { throw StorageError.missing(name, in: location) }
+      return S3Store.thawState(response)
+    }
+  }
+
+  func thaw(_ name: ObjectName, days: Int, tier: ThawTier) throws {
+    try calling("thaw", name) { try store.thaw(name, present(name).query, days: days, tier: tier) }
+  }
+
+  private func present(_ name: ObjectName) throws -> Version {
+    guard let version = try version(of: name) else { throw StorageError.missing(name, in: location) }
+    return version
   }
 
   private func version(of name: ObjectName) throws -> Version? {
@@ -98,9 +121,32 @@ final class PastS3Store: ObjectStore, HTTPStore {
     func isPast(_ key: String) -> Bool { lastKey.map { $0 != key } ?? true }
   }
 
+  /// Where the next page begins.
+  private struct Marker: Hashable {
+    var key: String
+    var version: String?
+
+    /// Nil for the last page.
+    init?(after root: XMLElement) {
+      guard let key = root.child("NextKeyMarker")?.text, root.child("IsTruncated")?.text == "true" else { return nil }
+      self.key = key
+      version = root.child("NextVersionIdMarker")?.text
+    }
+  }
+
+  /// See ``S3Store/isPage(_:after:)``.
+  private static func isPage(_ root: XMLElement, after seen: Set<Marker>) -> Bool {
+    guard root.name == "ListVersionsResult" else { return false }
+    let next = Marker(after: root)
+    let isNew = next.map { !seen.contains($0) } ?? false
+    if root.child("IsTruncated")?.text == "true", !isNew { return false }
+    return root.children.allSatisfy { !Entry.names.contains($0.name) || Entry($0) != nil }
+  }
+
   /// - Parameter body: Says whether to go on.
   private func forEachPage(of start: String, delimited: Bool, _ body: (Page) throws -> Bool) throws {
-    var marker: (key: String, version: String?)?
+    var marker: Marker?
+    var seen: Set<Marker> = []
     // What is known already of a key whose versions go on in the next page.
     var settled: String?
     repeat {
@@ -112,17 +158,17 @@ final class PastS3Store: ObjectStore, HTTPStore {
         call.query.append(("key-marker", marker.key))
         if let version = marker.version { call.query.append(("version-id-marker", version)) }
       }
-      let response = try store.send(call)
-      guard let root = XMLElement.parse(response.body), root.name == "ListVersionsResult" else {
-        throw S3Error(response, bucket: store.settings.bucket)
+      var root: XMLElement?
+      let isAnswer = { (response: HTTPResponse) in
+        root = XMLElement.parse(response.body)
+        return root.map { Self.isPage($0, after: seen) } ?? false
       }
-      let isLast = root.child("IsTruncated")?.text != "true"
-      let next = root.child("NextKeyMarker")?.text
-      if try !body(page(root, &settled)) || isLast { return }
-      // Told that there is more and not how to get it, a part would pass for the whole.
-      guard let next else { throw S3Error(response, bucket: store.settings.bucket) }
-      marker = (next, root.child("NextVersionIdMarker")?.text)
-    } while true
+      let response = try store.send(call, isAnswer: isAnswer)
+      guard let root else { throw S3Error(response, bucket: store.settings.bucket) }
+      if try !body(page(root, &settled)) { return }
+      marker = Marker(after: root)
+      if let marker { seen.insert(marker) }
+    } while marker != nil
   }
 
   private struct Entry {
@@ -132,9 +178,11 @@ final class PastS3Store: ObjectStore, HTTPStore {
     var modified: Timestamp
     var isLatest: Bool
 
+    static let names: Set = ["Version", "DeleteMarker"]
+
     /// Nil for what says nothing of a version.
     init?(_ element: XMLElement) {
-      guard element.name == "Version" || element.name == "DeleteMarker", let key = element.child("Key")?.text,
+      guard Self.names.contains(element.name), let key = element.child("Key")?.text,
         let modified = element.child("LastModified").flatMap({ try? Timestamp(rfc3339: $0.text) })
       else { return nil }
       self.key = key
@@ -143,7 +191,9 @@ final class PastS3Store: ObjectStore, HTTPStore {
       if element.name == "DeleteMarker" { return }
       guard let id = element.child("VersionId")?.text, let size = element.child("Size").flatMap({ Int64($0.text) })
       else { return nil }
-      version = Version(id: id, size: size, modified: modified)
+      version = Version(
+        id: id, size: size, modified: modified,
+        storageClass: element.child("StorageClass").map { StorageClass($0.text) })
     }
   }
 

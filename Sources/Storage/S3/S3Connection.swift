@@ -46,6 +46,8 @@ final class S3Connection: Sendable {
     var isDeletion: Bool { method == .delete || query.first?.name == "delete" }
   }
 
+  /// What other keys can help against.
+  private static let keyRefusals: Set = ["ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "SignatureDoesNotMatch"]
   static let emptyHash = BytesText.hexadecimal(SHA256Digest.hash([]))
 
   /// - Parameters:
@@ -56,7 +58,18 @@ final class S3Connection: Sendable {
     _ call: Call, _ retries: RetrySchedule, _ cancellation: Cancellation, again: () -> Void = {},
     isAnswer: (HTTPResponse) -> Bool = { _ in true }
   ) throws -> HTTPResponse {
-    try health.asking(retries) { retries in
+    var isRenewed = false
+    func advice(_ error: any Error) -> RetrySchedule.Advice {
+      guard let code = (error as? S3Error)?.code, Self.keyRefusals.contains(code), !isRenewed else {
+        return RetrySchedule.Advice(error)
+      }
+      // Keys of a role end; those of the configuration may have been replaced: new ones are worth one attempt.
+      isRenewed = true
+      credentials.forget()
+      pruneCredentials?.forget()
+      return .again(after: nil)
+    }
+    return try health.asking(retries) { retries in
       try retries.run(cancellation, advice: advice) { attempt in
         if attempt > 0 {
           client.addRetry()
@@ -97,16 +110,6 @@ final class S3Connection: Sendable {
     return try client.send(
       HTTPRequest(call.method, url, headers: headers), body: call.body.map { [$0] } ?? [], into: call.sink,
       cancellation)
-  }
-
-  private func advice(_ error: any Error) -> RetrySchedule.Advice {
-    // Keys of a role end; those of the configuration may have been replaced.
-    if (error as? S3Error)?.code == "ExpiredToken" {
-      credentials.forget()
-      pruneCredentials?.forget()
-      return .again(after: nil)
-    }
-    return RetrySchedule.Advice(error)
   }
 }
 

@@ -53,7 +53,8 @@ public struct S3Settings: Sendable {
   /// `https` or `http`, and the host that requests go to.
   var origin: (scheme: String, host: String) {
     var scheme = "https"
-    var host = "s3.\(region).amazonaws.com"
+    // Regions in China have a domain of their own.
+    var host = "s3.\(region).amazonaws.com" + (region.hasPrefix("cn-") ? ".cn" : "")
     if let endpoint, let range = endpoint.firstRange(of: "://") {
       scheme = String(endpoint[..<range.lowerBound])
       host = String(endpoint[range.upperBound...].prefix { $0 != "/" })

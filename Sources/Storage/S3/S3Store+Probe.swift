@@ -12,17 +12,23 @@ extension S3Store {
       probePayload(&probe)
       probeClass(&probe, name)
       probeBucket(&probe)
+      // Whoever makes a repository here looks for a bucket that is empty.
+      _ = try? send(S3Connection.Call(method: .delete, key: key("tmp/conditional-put"), accepted: [404]))
     }
   }
 
   private func probeConditions(_ probe: inout StoreProbe) {
-    guard let isHeeded = try? isConditional(Cancellation()) else { return }
-    probe.add(
-      "conditionalPut", isHeeded ? .yes : .no,
-      isHeeded
-        ? "The server itself refuses to put over an object."
-        : "The server ignores If-None-Match: only this daemon may write to the store, since two could overwrite each other."
-    )
+    do {
+      let isHeeded = try isConditional(Cancellation())
+      probe.add(
+        "conditionalPut", isHeeded ? .yes : .no,
+        isHeeded
+          ? "The server itself refuses to put over an object."
+          : "The server ignores If-None-Match: only this daemon may write to the store, since two could overwrite each other."
+      )
+    } catch {
+      probe.addUnknown("conditionalPut", error)
+    }
   }
 
   private func probeSignature(_ probe: inout StoreProbe) {
@@ -38,15 +44,18 @@ extension S3Store {
 
   private func probePayload(_ probe: inout StoreProbe) {
     let bytes: [UInt8] = [1, 2, 3]
-    let status = bytes.withUnsafeBytes { bytes -> Int? in
-      // The hash of something else.
-      let call = S3Connection.Call(
-        method: .put, key: key("tmp/probe-payload"), body: bytes, payloadHash: S3Connection.emptyHash,
-        accepted: [400, 403])
-      return try? send(call).status
+    let isChecked: Bool
+    do {
+      isChecked = try bytes.withUnsafeBytes { bytes in
+        // The hash of something else.
+        let call = S3Connection.Call(
+          method: .put, key: key("tmp/probe-payload"), body: bytes, payloadHash: S3Connection.emptyHash,
+          accepted: [400, 403])
+        return try !send(call).isSuccess
+      }
+    } catch {
+      return probe.addUnknown("payloadHash", error)
     }
-    guard let status else { return }
-    let isChecked = status == 400 || status == 403
     if !isChecked { _ = try? send(S3Connection.Call(method: .delete, key: key("tmp/probe-payload"), accepted: [404])) }
     probe.add(
       "payloadHash", isChecked ? .yes : .no,
@@ -85,7 +94,10 @@ extension S3Store {
       isVersioned
         ? "Deleted objects can be recovered: \"restore --as-of TIME\"."
         : "The bucket keeps no versions: what is deleted is gone.")
-    if isVersioned { probeLifecycle(&probe) }
+    if isVersioned {
+      probeDeletion(&probe)
+      probeLifecycle(&probe)
+    }
     let isLocking = setting("object-lock")?.child("ObjectLockEnabled")?.text == "Enabled"
     switch (isLocking, settings.lock) {
     case (true, let lock?):
@@ -97,6 +109,25 @@ extension S3Store {
       probe.add("objectLock", .missing, "The bucket cannot lock objects, or these rights do not let it be asked.")
     case (false, nil):
       probe.add("objectLock", .no, "The bucket cannot lock objects: who has the keys can delete backups.")
+    }
+  }
+
+  /// Whether deleting only hides, as versioning promises.
+  private func probeDeletion(_ probe: inout StoreProbe) {
+    let probeKey = key("tmp/probe-marker")
+    do {
+      _ = try sendDocument("This object was deleted to see what becomes of it.\n", .put, key: probeKey, query: [])
+      let answer = try send(S3Connection.Call(method: .delete, key: probeKey, accepted: [404]))
+      let isHidden = answer.headers["x-amz-delete-marker"] == "true"
+      probe.add(
+        "deleteMarker", isHidden ? .yes : .no,
+        isHidden
+          ? "Deleting only hides an object."
+          : "The bucket says that it keeps versions, and deleting leaves no marker.")
+    } catch let error as S3Error where error.isDenied {
+      // Told by "delete".
+    } catch {
+      probe.addUnknown("deleteMarker", error)
     }
   }
 

@@ -3,15 +3,22 @@ internal import Foundation
 internal import Transfer
 
 extension S3Store: ThawingStore {
-  /// - SeeAlso: AWS, "HeadObject", `x-amz-restore`.
   public func thawState(of name: ObjectName) throws -> ThawState {
     try calling("look for", name) {
       guard let response = try head(name) else { throw StorageError.missing(name, in: location) }
-      guard StorageClass(response.headers["x-amz-storage-class"] ?? "").isCold else { return .warm }
-      guard let restore = response.headers["x-amz-restore"] else { return .frozen }
-      if restore.contains("ongoing-request=\"true\"") { return .thawing }
-      return .thawed(until: Self.expiry(restore))
+      return Self.thawState(response)
     }
+  }
+
+  /// - Parameter response: To a `HEAD` of the object.
+  /// - SeeAlso: AWS, "HeadObject", `x-amz-restore` and `x-amz-archive-status`.
+  static func thawState(_ response: HTTPResponse) -> ThawState {
+    let isCold = StorageClass(response.headers["x-amz-storage-class"] ?? "").isCold
+    // Of INTELLIGENT_TIERING only what nobody has read for long.
+    guard isCold || response.headers["x-amz-archive-status"] != nil else { return .warm }
+    guard let restore = response.headers["x-amz-restore"] else { return .frozen }
+    if restore.contains("ongoing-request=\"true\"") { return .thawing }
+    return .thawed(until: expiry(restore))
   }
 
   /// `ongoing-request="false", expiry-date="Fri, 21 Dec 2026 00:00:00 GMT"`
@@ -26,18 +33,22 @@ extension S3Store: ThawingStore {
     }
   }
 
-  /// - SeeAlso: AWS, "RestoreObject".
   public func thaw(_ name: ObjectName, days: Int, tier: ThawTier) throws {
-    try calling("thaw", name) {
-      let text = """
-        <RestoreRequest xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Days>\(days)</Days><GlacierJobParameters>\
-        <Tier>\(tier.rawValue.capitalized)</Tier></GlacierJobParameters></RestoreRequest>
-        """
-      // 409: somebody has asked for it already.
-      let response = try sendDocument(text, .post, key: key(name.text), query: [("restore", "")], accepted: [409])
-      guard response.isSuccess || S3Error(response, bucket: settings.bucket).code == "RestoreAlreadyInProgress" else {
-        throw S3Error(response, bucket: settings.bucket)
-      }
+    try calling("thaw", name) { try thaw(name, [], days: days, tier: tier) }
+  }
+
+  /// Asks for an object, or for the version of it that `query` names.
+  /// - SeeAlso: AWS, "RestoreObject".
+  func thaw(_ name: ObjectName, _ query: [(name: String, value: String)], days: Int, tier: ThawTier) throws {
+    let text = """
+      <RestoreRequest xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Days>\(days)</Days><GlacierJobParameters>\
+      <Tier>\(tier.rawValue.capitalized)</Tier></GlacierJobParameters></RestoreRequest>
+      """
+    // 409: somebody has asked for it already.
+    let response = try sendDocument(
+      text, .post, key: key(name.text), query: [("restore", "")] + query, accepted: [409])
+    guard response.isSuccess || S3Error(response, bucket: settings.bucket).code == "RestoreAlreadyInProgress" else {
+      throw S3Error(response, bucket: settings.bucket)
     }
   }
 }

@@ -1,4 +1,4 @@
-internal import BackupModel
+public import BackupModel
 internal import BlockingWork
 internal import Transfer
 
@@ -23,6 +23,19 @@ extension SFTPStore {
       _ = try client.list(settings.path, Cancellation())
     } catch let error as SFTPError where error.kind == .missing {
       throw StorageError.failed(action, name, in: location, cause: ErrorReport(error), retry: .mayHelp)
+    }
+  }
+
+  /// By our clock: to one that is wrong everything would be old, or nothing.
+  public func modified(of name: ObjectName) throws -> Timestamp? {
+    try calling("look for", name) {
+      guard let ahead = try habits(Cancellation()).clockAhead else { return nil }
+      do {
+        let written = try trying { try client.modified(path(name.text), Cancellation()) }
+        return written.map { $0 - ahead }
+      } catch let error as SFTPError where error.kind == .missing {
+        return nil
+      }
     }
   }
 

@@ -10,8 +10,8 @@ public import Transfer
 ///   itself.
 ///
 /// Nothing is put over another object: OpenSSH's rename refuses that; at a server whose rename replaces, which the first
-/// put finds out, by looking first, one writer at a time for each name. When objects were written is not told: the
-/// protocol's listings say it in the server's own zone.
+/// put finds out, by looking first, one writer at a time for each name. When an object was written is to be asked of each:
+/// the protocol's listings say it in the server's own zone.
 public final class SFTPStore: ObjectStore {
   public let settings: SFTPSettings
   let client: SFTPClient
@@ -20,7 +20,7 @@ public final class SFTPStore: ObjectStore {
   private let makesRoot: Bool
   let known = KnownDirectories()
   private let names = NameLocks()
-  private let replaces = Mutex<Bool?>(nil)
+  private let knownHabits = Mutex<Habits?>(nil)
   /// Temporary files that a lost connection left.
   private let leftovers = Mutex<Set<String>>([])
 
@@ -63,7 +63,7 @@ public final class SFTPStore: ObjectStore {
 
   public func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
     try calling("write", name) {
-      if try !isReplacing(cancellation) { return try store(name, bytes, cancellation) }
+      if try !habits(cancellation).replaces { return try store(name, bytes, cancellation) }
       // Two processes could still meet; but names that matter are drawn at random, or their content compared.
       try names.holding(name.text) {
         if try find(name) != nil { throw StorageError.alreadyExists(name, in: location) }
@@ -139,12 +139,20 @@ public final class SFTPStore: ObjectStore {
 
   private static func parent(_ path: String) -> String { String(path[..<(path.lastIndex(of: "/") ?? path.startIndex)]) }
 
-  /// Whether the server's rename replaces a file that is there.
-  private func isReplacing(_ cancellation: Cancellation) throws -> Bool {
-    if let found = replaces.withLock({ $0 }) { return found }
+  /// What differs from server to server.
+  struct Habits {
+    /// Whether its rename replaces a file that is there.
+    var replaces: Bool
+    /// How far its clock is ahead of ours; nil where it does not tell when a file was written.
+    var clockAhead: Duration?
+  }
+
+  /// Finds out how the server behaves, by a file below `tmp/`.
+  func habits(_ cancellation: Cancellation) throws -> Habits {
+    if let known = knownHabits.withLock({ $0 }) { return known }
     let target = path("tmp/\(Timestamp.now().compact)-\(RandomID.random())")
     let found = try trying(cancellation) {
-      try Array("A rename onto this file was tried.\n".utf8).withUnsafeBytes { bytes in
+      let replaces = try Array("A rename onto this file was tried.\n".utf8).withUnsafeBytes { bytes in
         do {
           for _ in 0..<2 { try upload(bytes, to: target, cancellation) }
           return true
@@ -154,9 +162,11 @@ public final class SFTPStore: ObjectStore {
           return false
         }
       }
+      let written = try client.modified(target, cancellation)
+      return Habits(replaces: replaces, clockAhead: written.map { $0 - Timestamp.now() })
     }
     try trying(cancellation) { try client.run([.tryRemove(target)], cancellation) }
-    replaces.withLock { $0 = found }
+    knownHabits.withLock { $0 = found }
     return found
   }
 

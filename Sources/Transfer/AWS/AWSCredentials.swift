@@ -26,14 +26,21 @@ public final class AWSCredentials: Sendable {
 
   /// - Throws: ``AWSCredentialError``; what reading a secret throws; ``TransferError``.
   public func keys(_ cancellation: Cancellation) throws -> AWSKeys {
+    let old = known.withLock { $0 }
     // New ones are there some minutes before the old ones end.
-    if let keys = known.withLock({ $0 }), keys.expires.map({ $0 > .now() + .seconds(120) }) ?? true { return keys }
-    let keys = try read(cancellation)
-    known.withLock { $0 = keys }
-    return keys
+    if let old, old.isGood(for: .seconds(120)) { return old }
+    do {
+      let keys = try read(cancellation)
+      known.withLock { $0 = keys }
+      return keys
+    } catch let error where !(error is CancellationError) {
+      // Who gives them out may be away for a moment; what was refused is known no more.
+      if let old, old.isGood(for: .zero) { return old }
+      throw error
+    }
   }
 
-  /// They were refused as expired, or changed.
+  /// They were refused: they may have ended, or been replaced.
   public func forget() { known.withLock { $0 = nil } }
 
   private func read(_ cancellation: Cancellation) throws -> AWSKeys {
@@ -81,6 +88,10 @@ public final class AWSCredentials: Sendable {
     }
     return AWSKeys(accessKey: access, secretKey: secret, sessionToken: values["aws_session_token"])
   }
+}
+
+extension AWSKeys {
+  fileprivate func isGood(for time: Duration) -> Bool { expires.map { $0 > .now() + time } ?? true }
 }
 
 /// Keys of the role of the virtual machine we run on, by the second version of the protocol, which needs a token first.

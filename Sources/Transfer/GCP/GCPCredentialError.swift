@@ -4,6 +4,8 @@ internal import Foundation
 /// There is no token to send.
 public enum GCPCredentialError: RemoteError, Equatable {
   case none(reason: String?)
+  /// The metadata server did not answer: there is none, or only not now.
+  case silent(reason: String?)
   case keyFileInvalid(String)
   /// - Parameter reason: `invalid_grant` and its like; nil where it did not say.
   case refused(by: String, status: Int, reason: String?)
@@ -31,7 +33,7 @@ public enum GCPCredentialError: RemoteError, Equatable {
     switch self {
     case .none, .keyFileInvalid: false
     case .refused(_, let status, _): status == 408 || status == 429 || status >= 500
-    case .unreadable: true
+    case .silent, .unreadable: true
     }
   }
 
@@ -40,6 +42,8 @@ public enum GCPCredentialError: RemoteError, Equatable {
     switch self {
     case .none(let reason):
       "GOOGLE_APPLICATION_CREDENTIALS is not set, and there is no metadata server." + (reason.map { " \($0)" } ?? "")
+    case .silent(let reason):
+      "GOOGLE_APPLICATION_CREDENTIALS is not set, and no metadata server answers." + (reason.map { " \($0)" } ?? "")
     case .keyFileInvalid(let problem): "The service account's key file cannot be used. \(problem)"
     case .refused(let server, let status, let reason):
       "\(server.prefix(1).uppercased())\(server.dropFirst()) answered \(status)" + (reason.map { " (\($0))" } ?? "")
@@ -49,7 +53,8 @@ public enum GCPCredentialError: RemoteError, Equatable {
   }
   public var hint: String? {
     switch self {
-    case .none: "Name a service account's key file in the store's \"credentials\", or run where there is an account."
+    case .none, .silent:
+      "Name a service account's key file in the store's \"credentials\", or run where there is an account."
     case .keyFileInvalid:
       "Make a key of the service account, in JSON, and name its file in the store's \"credentials\"."
     case .refused(_, let status, _) where status < 500:

@@ -47,10 +47,17 @@ public final class GCPCredentials: Sendable {
   /// - Throws: ``GCPCredentialError``; what reading a secret throws; ``TransferError``; `CancellationError`.
   public func token(_ cancellation: Cancellation) throws -> GCPToken? {
     if case .anonymous = source { return nil }
-    if let token = known.withLock({ $0 }), token.expires > .now() + Self.margin { return token }
-    let token = try ask(cancellation)
-    known.withLock { $0 = token }
-    return token
+    let old = known.withLock { $0 }
+    if let old, old.expires > .now() + Self.margin { return old }
+    do {
+      let token = try ask(cancellation)
+      known.withLock { $0 = token }
+      return token
+    } catch let error where !(error is CancellationError) {
+      // Who gives them out may be away for a moment; what was refused is known no more.
+      if let old, old.expires > .now() { return old }
+      throw error
+    }
   }
 
   /// The token was refused.
@@ -71,8 +78,8 @@ public final class GCPCredentials: Sendable {
       }
       do {
         return try machineToken(cancellation)
-      } catch let error as TransferError {
-        throw GCPCredentialError.none(reason: error.detail)
+      } catch let error as TransferError where error.isTransient {
+        throw GCPCredentialError.silent(reason: error.detail)
       }
     }
   }

@@ -1,4 +1,4 @@
-internal import BackupModel
+public import BackupModel
 public import BlockingWork
 internal import CCurl
 internal import Synchronization
@@ -75,6 +75,22 @@ public final class SFTPClient: Sendable {
     let empty = Exchange(sending: [], into: .collect(limit: 0), isPlain: true)
     try transfer(path, empty, bytes: 0, over: connection, cancellation) { _ in }
     return 0
+  }
+
+  /// - Returns: When a file was written, by the server's clock and in whole seconds; nil where the server does not tell.
+  /// - Throws: As ``upload(_:to:before:after:_:)``.
+  public func modified(_ path: String, _ cancellation: Cancellation) throws -> Timestamp? {
+    try certainly { connection in
+      let exchange = Exchange(sending: [], into: .collect(limit: 0), isPlain: true)
+      let seconds = try transfer(path, exchange, bytes: 0, over: connection, cancellation) { handle in
+        handle.set(CURLOPT_NOBODY, 1)
+        handle.set(CURLOPT_FILETIME, 1)
+      } finish: {
+        $0.size(CURLINFO_FILETIME_T)
+      }
+      // Zero is what libssh2 makes of an answer without times.
+      return seconds > 0 ? Timestamp(seconds: seconds) : nil
+    }
   }
 
   /// Fills a buffer that is not empty from a place in a file.

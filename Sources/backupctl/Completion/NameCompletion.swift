@@ -43,7 +43,7 @@ enum NameCompletion {
   static let backups = CompletionKind.custom { words, _, _ in
     quickly {
       let source = Source(words)
-      return source.configuration { try backups(in: RepositoryOpening.open($0.repository)) }
+      return source.configuration { try backups(in: SharedOptions(configurationFile: nil).openRepository($0)) }
         ?? source.daemon { try $0.runs(limit: 1000).compactMap(\.backup?.text) } ?? []
     }
   }

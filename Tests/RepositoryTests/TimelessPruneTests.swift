@@ -1,0 +1,141 @@
+import BackupModel
+import BlockingWork
+import Foundation
+import Storage
+import Synchronization
+import Testing
+
+@testable import Repository
+
+/// A store that lists without times, as one on an SFTP server does.
+private final class TimelessStore: ObjectStore {
+  private let store: any ObjectStore
+  private struct State {
+    var asked: Set<ObjectName> = []
+    var isSilent = false
+  }
+  private let state = Mutex(State())
+
+  init(_ store: any ObjectStore) { self.store = store }
+
+  var location: String { store.location }
+  /// Names whose times were asked for.
+  var asked: Set<ObjectName> { state.withLock { $0.asked } }
+  /// Whether it does not know when anything was written.
+  var isSilent: Bool {
+    get { state.withLock { $0.isSilent } }
+    set { state.withLock { $0.isSilent = newValue } }
+  }
+
+  func modified(of name: ObjectName) throws -> Timestamp? {
+    let isSilent = state.withLock { state in
+      state.asked.insert(name)
+      return state.isSilent
+    }
+    if isSilent { return nil }
+    let directory = String(name.text.dropLast(name.lastComponent.count + 1))
+    return try store.list(below: directory).objects.first { $0.name == name }?.modified
+  }
+  func list(below prefix: String) throws -> Listing {
+    var listing = try store.list(below: prefix)
+    for index in listing.objects.indices { listing.objects[index].modified = nil }
+    return listing
+  }
+  func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
+    try store.put(name, bytes, cancellation: cancellation)
+  }
+  func size(of name: ObjectName) throws -> Int64? { try store.size(of: name) }
+  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
+    try store.read(name, at: offset, into: buffer)
+  }
+  func delete(_ name: ObjectName) throws { try store.delete(name) }
+}
+
+@Suite("Prune of a store that lists without times") struct TimelessPruneTests {
+  private static func timeless(_ stores: [RepositoryStore]) -> [RepositoryStore] {
+    stores.map { RepositoryStore(id: $0.id, objects: TimelessStore($0.objects)) }
+  }
+
+  private func run(_ body: (RepositoryFixture, TimelessStore) throws -> Void) throws {
+    try RepositoryFixture.run(change: Self.timeless) { fixture throws in
+      let store = try #require(fixture.repository.stores[0].objects as? TimelessStore)
+      try body(fixture, store)
+    }
+  }
+
+  @Test("asks when that was written which may go, and takes nothing for old that nobody knows the age of")
+  func packs() throws {
+    try run { fixture, store in
+      let pruned = PrunedSeries(fixture)
+      var generator = SystemRandomNumberGenerator()
+      try pruned.take(3, using: &generator)
+      #expect(try pruned.prune(later: day * 3).freedBytes.value == 0)
+      #expect(store.asked.isEmpty)
+      try pruned.delete(pruned.taken[2].backup)
+      // The manifest may go after a day, packs after two.
+      #expect(try pruned.prune(later: .seconds(25 * 3600)).error == nil)
+      #expect(try pruned.catalog.list().backups.count == 2)
+      let bytes = try pruned.bytes()
+      store.isSilent = true
+      #expect(try pruned.prune(later: day * 3).error == nil)
+      #expect(try pruned.bytes() == bytes && !store.asked.isEmpty)
+      store.isSilent = false
+      #expect(try pruned.prune(later: day * 3).error == nil)
+      #expect(try pruned.bytes() < bytes)
+      let live = try pruned.taken.dropLast().flatMap { try pruned.catalog.open($0.backup).livePacks() }
+      #expect(store.asked.isDisjoint(with: live.map { fixture.lineage.pack($0.pack) }))
+      try pruned.compareRest()
+    }
+  }
+
+  @Test("gives up what a run left that never ended")
+  func abandoned() throws {
+    try run { fixture, store in
+      let pruned = PrunedSeries(fixture)
+      let contents = (1...8).map { Content(path: "base/5/\($0)", size: 700 * 8192) }
+      let (options, header) = try pruned.series.prepare()
+      fixture.stores[0].faults.withLock { $0.putsLeft = 6 }
+      #expect(throws: (any Error).self) {
+        _ = try fixture.store(contents, options: options) { $0.leaveCheckpoints(header, expected: 0) }
+      }
+      fixture.stores[0].faults.withLock { $0.putsLeft = .max }
+      for (days, isSilent) in [(5, false), (8, true)] {
+        store.isSilent = isSilent
+        #expect(try pruned.prune(later: day * days).freedBytes.value == 0)
+        #expect(try !fixture.files(below: fixture.lineage.checkpointsPrefix).isEmpty)
+      }
+      store.isSilent = false
+      for _ in 0..<2 { #expect(try pruned.prune(later: day * 8).error == nil) }
+      #expect(try fixture.files(below: fixture.lineage.checkpointsPrefix).isEmpty)
+      #expect(try pruned.bytes() == 0)
+    }
+  }
+
+  @Test("removes slices whose whole segment is there")
+  func slices() throws {
+    try run { fixture, store in
+      let pruned = PrunedSeries(fixture)
+      let lineage = fixture.lineage
+      let segment = WALSegment(timeline: TimelineID(1), number: 4)
+      let start = segment.start(size: .standard)
+      let (options, header) = try pruned.series.prepare()
+      var positioned = header
+      positioned.startLSN = LSN(start.value + 40)
+      positioned.stopLSN = LSN(start.value + 240)
+      let writer = try fixture.store(IncrementalTests.contents, options: options)
+      #expect(writer.sortFiles() == nil)
+      _ = try writer.commit(positioned, cancellation: Cancellation())
+      let slice = lineage.walSlice(segment, from: start, to: LSN(start.value + 100), size: .standard)
+      for name in [lineage.walSegment(segment, size: .standard), slice] { try fixture.replace(name, with: [1]) }
+      func prune(_ days: Int, isSilent: Bool) throws -> [String] {
+        store.isSilent = isSilent
+        #expect(try pruned.prune(later: day * days).error == nil)
+        return try fixture.files(below: lineage.walPrefix).filter { $0.contains(".partial") }
+      }
+      #expect(try prune(1, isSilent: false).count == 1)
+      #expect(try prune(3, isSilent: true).count == 1)
+      #expect(try prune(3, isSilent: false).isEmpty)
+      #expect(try fixture.files(below: lineage.walPrefix).count == 1)
+    }
+  }
+}
