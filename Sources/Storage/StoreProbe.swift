@@ -33,7 +33,8 @@ public struct StoreProbe: Sendable {
 
   private static func text(_ error: any Error) -> String {
     let report = ErrorReport(error)
-    return [report.summary, report.detail, report.hint].compactMap { $0 }.joined(separator: ". ")
+    let parts = [report.summary, report.detail, report.hint].compactMap { $0 }
+    return parts.map { $0.hasSuffix(".") ? String($0.dropLast()) : $0 }.joined(separator: ". ") + "."
   }
 
   /// Notes whether something works; without it nothing does.

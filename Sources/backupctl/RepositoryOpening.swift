@@ -44,11 +44,15 @@ struct RepositoryOpening {
       return try ConfiguredRepository.open(settings, credentials)
     } catch KeyError.keyFileMissing(let path) {
       // Before "repository create" there is neither key file nor repository; after it, the missing key file is what
-      // matters.
+      // matters; and of a server that does not say nobody knows. A directory may not be there yet.
       let stores = ConfiguredRepository.stores(settings, credentials)
       let root = ObjectName(composed: "repository.json")
-      let hasRoot = stores.contains { (try? $0.objects.size(of: root)) ?? nil != nil }
-      if hasRoot { throw KeyError.keyFileMissing(path) }
+      for store in stores {
+        let size =
+          store.objects is PosixStore
+          ? (try? store.objects.size(of: root)) ?? nil : try store.objects.size(of: root)
+        if size != nil { throw KeyError.keyFileMissing(path) }
+      }
       throw RepositoryError.missingRepository(stores: stores.map(\.id))
     }
   }

@@ -44,7 +44,9 @@ struct SharedOptions: ParsableArguments {
   }
 
   func validate() throws {
-    do { _ = try Credentials.files(credential) } catch { throw ValidationError("\(ErrorReport(error))") }
+    do { _ = try Credentials.files(credential) } catch {
+      throw ValidationError("\(ErrorReport(error).summary): it is given as NAME=FILE.")
+    }
   }
 
   /// Files by the name of the credential. Absolute: they may be written into a restored server's settings.

@@ -33,7 +33,7 @@ struct Backupd: AsyncParsableCommand {
     do {
       paths = try Credentials.files(credential)
     } catch {
-      throw ValidationError("\(ErrorReport(error))")
+      throw ValidationError("\(ErrorReport(error).summary): it is given as NAME=FILE.")
     }
     let environment = ProcessInfo.processInfo.environment
     let destination = LogDestination.detect(environment: environment)

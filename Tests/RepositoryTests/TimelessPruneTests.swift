@@ -12,6 +12,7 @@ private final class TimelessStore: ObjectStore {
   private let store: any ObjectStore
   private struct State {
     var asked: Set<ObjectName> = []
+    var lists: [String] = []
     var isSilent = false
   }
   private let state = Mutex(State())
@@ -21,6 +22,11 @@ private final class TimelessStore: ObjectStore {
   var location: String { store.location }
   /// Names whose times were asked for.
   var asked: Set<ObjectName> { state.withLock { $0.asked } }
+  /// Prefixes that were listed.
+  var lists: [String] {
+    get { state.withLock { $0.lists } }
+    set { state.withLock { $0.lists = newValue } }
+  }
   /// Whether it does not know when anything was written.
   var isSilent: Bool {
     get { state.withLock { $0.isSilent } }
@@ -37,6 +43,7 @@ private final class TimelessStore: ObjectStore {
     return try store.list(below: directory).objects.first { $0.name == name }?.modified
   }
   func list(below prefix: String) throws -> Listing {
+    state.withLock { $0.lists.append(prefix) }
     var listing = try store.list(below: prefix)
     for index in listing.objects.indices { listing.objects[index].modified = nil }
     return listing
@@ -118,13 +125,7 @@ private final class TimelessStore: ObjectStore {
       let lineage = fixture.lineage
       let segment = WALSegment(timeline: TimelineID(1), number: 4)
       let start = segment.start(size: .standard)
-      let (options, header) = try pruned.series.prepare()
-      var positioned = header
-      positioned.startLSN = LSN(start.value + 40)
-      positioned.stopLSN = LSN(start.value + 240)
-      let writer = try fixture.store(IncrementalTests.contents, options: options)
-      #expect(writer.sortFiles() == nil)
-      _ = try writer.commit(positioned, cancellation: Cancellation())
+      try Self.backUp(pruned, in: segment)
       let slice = lineage.walSlice(segment, from: start, to: LSN(start.value + 100), size: .standard)
       for name in [lineage.walSegment(segment, size: .standard), slice] { try fixture.replace(name, with: [1]) }
       func prune(_ days: Int, isSilent: Bool) throws -> [String] {
@@ -136,6 +137,50 @@ private final class TimelessStore: ObjectStore {
       #expect(try prune(3, isSilent: true).count == 1)
       #expect(try prune(3, isSilent: false).isEmpty)
       #expect(try fixture.files(below: lineage.walPrefix).count == 1)
+    }
+  }
+
+  /// Needs WAL from this segment on.
+  private static func backUp(_ pruned: PrunedSeries, in segment: WALSegment) throws {
+    let start = segment.start(size: .standard)
+    let (options, header) = try pruned.series.prepare()
+    var positioned = header
+    positioned.startLSN = LSN(start.value + 40)
+    positioned.stopLSN = LSN(start.value + 240)
+    let writer = try pruned.fixture.store(IncrementalTests.contents, options: options)
+    #expect(writer.sortFiles() == nil)
+    _ = try writer.commit(positioned, cancellation: Cancellation())
+  }
+
+  @Test("looks into few folders of slices in which nothing may go")
+  func manySlices() throws {
+    try run { fixture, store in
+      let pruned = PrunedSeries(fixture)
+      let lineage = fixture.lineage
+      let segments = (UInt64(4)..<254).map { WALSegment(timeline: TimelineID(1), number: $0) }
+      try Self.backUp(pruned, in: segments[0])
+      let names = segments.map { segment in
+        let start = segment.start(size: .standard)
+        return lineage.walSlice(segment, from: start, to: LSN(start.value + 100), size: .standard)
+      }
+      for (segment, slice) in zip(segments, names) {
+        for name in [lineage.walSegment(segment, size: .standard), slice] { try fixture.replace(name, with: [1]) }
+      }
+      let past = Date().addingTimeInterval(-3 * 86400)
+      for name in names.prefix(150) {
+        let path = "\(fixture.directory)/store0/\(name)"
+        try FileManager.default.setAttributes([.modificationDate: past], ofItemAtPath: path)
+      }
+      func prune() throws -> Int {
+        store.lists = []
+        #expect(try pruned.prune(later: .zero).error == nil)
+        return store.lists.filter { $0.hasSuffix(".partial") }.count
+      }
+      let looked = try prune()
+      #expect(try fixture.files(below: lineage.walPrefix).filter { $0.contains(".partial") }.count == 100)
+      // Once for what went, and asked for times by the store itself as often.
+      #expect(looked <= 2 * 151 + 1, "\(looked)")
+      #expect(try prune() <= 2)
     }
   }
 }

@@ -35,29 +35,45 @@ extension StorePrune {
     }
     let free = Set(try unlocked(unneeded.map(\.object), "wal", nil).map(\.name))
     for (object, segment) in unneeded where free.contains(object.name) { old.add(object, segment) }
-    var overtaken: [Listing.Object] = []
-    for name in listing.prefixes where name.hasSuffix(".partial") {
-      guard let segment = try? WALSegment(name: String(name.dropLast(8)), size: size) else { continue }
-      let isOld = !need.contains(segment.start(size: size), segment.end(size: size))
-      guard isOld || whole.contains(segment) else { continue }
-      for object in try store.objects.list(below: lineage.walSlicesPrefix(segment, size: size)).objects {
-        if isOld {
-          old.add(object, segment)
-        } else {
-          overtaken.append(object)
-        }
-      }
-    }
-    overtaken = try dated(overtaken).filter { $0.modified.map { $0 < run.now - Pruner.youth } ?? false }
+    let partial = listing.prefixes.filter { $0.hasSuffix(".partial") }
+      .compactMap { try? WALSegment(name: String($0.dropLast(8)), size: size) }
+    func isOld(_ segment: WALSegment) -> Bool { !need.contains(segment.start(size: size), segment.end(size: size)) }
+    for segment in partial where isOld(segment) { for slice in try slices(of: segment) { old.add(slice, segment) } }
     report.add(
       .keep, "wal", kept.range(size), count: kept.names.count, bytes: kept.bytes,
       "backups or the recovery window, from \(need.from) on, need it")
     paid.report("wal", in: &report)
     if !run.isDry, report.refusal == nil { try recordPruned(old.spans(size), kept.spans(size).first?.start) }
     try remove(old.names, "wal", old.range(size), bytes: old.bytes, "no backup and no recovery window needs it")
-    try remove(
-      overtaken.map(\.name), "wal", nil, bytes: overtaken.reduce(0) { $0 + $1.size },
-      "slices whose whole segment is there")
+    try removeOvertaken(partial.filter { whole.contains($0) && !isOld($0) }.sorted { $0.number < $1.number })
+  }
+
+  /// Segments whose slices are listed before some are removed.
+  private static let slicedBatch = 100
+
+  /// Removes slices whose whole segment is there, once they are old: one prune lists few folders in which nothing may go.
+  /// - Parameter segments: In order.
+  private func removeOvertaken(_ segments: [WALSegment]) throws {
+    var rest = segments[...]
+    var isDone = false
+    repeat {
+      var overtaken: [Listing.Object] = []
+      for segment in rest.prefix(Self.slicedBatch) where !isDone {
+        let found = try slices(of: segment)
+        let old = try dated(found).filter { $0.modified.map { $0 < run.now - Pruner.youth } ?? false }
+        overtaken += old
+        // They were written in order: those behind are younger still.
+        isDone = old.isEmpty && !found.isEmpty
+      }
+      rest = rest.dropFirst(Self.slicedBatch)
+      try remove(
+        overtaken.map(\.name), "wal", nil, bytes: overtaken.reduce(0) { $0 + $1.size },
+        "slices whose whole segment is there")
+    } while !rest.isEmpty && !isDone && report.refusal == nil
+  }
+
+  private func slices(of segment: WALSegment) throws -> [Listing.Object] {
+    try store.objects.list(below: lineage.walSlicesPrefix(segment, size: run.wal.segmentSize)).objects
   }
 
   /// WAL that goes from between what stays is no loss, and is not to look like one: said before it goes.
