@@ -183,4 +183,30 @@ private final class TimelessStore: ObjectStore {
       #expect(try prune() <= 2)
     }
   }
+
+  @Test("lists the leases of a holder that is done once, where its keys may not delete them")
+  func leases() throws {
+    try run { fixture, store in
+      fixture.stores[0].faults.withLock {
+        $0.beforeDelete = { name in
+          throw StorageError.deletionRefused(name, in: "here", cause: ErrorReport(summary: "it is not allowed"))
+        }
+      }
+      for _ in 0..<5 {
+        try Lease(.backup, fixture.repository, fixture.lineage, cancellation: Cancellation()).release()
+      }
+      func look() throws -> (lists: Int, expired: [ObjectName]) {
+        store.lists = []
+        let found = try Lease.list(fixture.repository, fixture.lineage, at: .now())
+        #expect(found.live.isEmpty)
+        return (store.lists.count, found.expired.map(\.name).sorted())
+      }
+      let (first, second) = (try look(), try look())
+      #expect(first.lists == 6 && second.lists == 1)
+      #expect(first.expired.count == 10 && second.expired == first.expired)
+      fixture.stores[0].faults.withLock { $0.beforeDelete = { _ in } }
+      for name in first.expired { try store.delete(name) }
+      #expect(try look().expired.isEmpty)
+    }
+  }
 }

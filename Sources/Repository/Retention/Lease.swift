@@ -196,6 +196,10 @@ public final class Lease: @unchecked Sendable {
   /// What an unreadable lease object counts for after it was written.
   private static let unreadableLife: Duration = .seconds(48 * 3600)
 
+  /// Objects of holders that said that they are done, by place and holder. Nothing follows there, and where keys may not
+  /// delete there are many: each is listed once.
+  private static let done = Mutex<[String: [String: [ObjectName]]]>([:])
+
   /// Leases that count at a moment, and the objects of those that no longer do.
   static func list(
     _ repository: Repository, _ lineage: Lineage, at moment: Timestamp
@@ -203,9 +207,21 @@ public final class Lease: @unchecked Sendable {
     var live: [Live] = []
     var expired: [(store: RepositoryStore, name: ObjectName)] = []
     for store in repository.required {
-      for holder in try store.objects.list(below: lineage.leasesPrefix).prefixes {
+      let place = "\(store.objects.location) \(lineage.leasesPrefix)"
+      let holders = Set(try store.objects.list(below: lineage.leasesPrefix).prefixes)
+      let done = Self.done.withLock { done in
+        done[place] = done[place]?.filter { holders.contains($0.key) }
+        return done[place] ?? [:]
+      }
+      for holder in holders.sorted() {
+        if let names = done[holder] {
+          expired += names.map { (store, $0) }
+          continue
+        }
         let objects = try records(of: holder, repository, lineage, in: store, at: moment)
-        let hasEnded = objects.contains { $0.record?.ended == true } || left.withLock { $0.contains(holder) }
+        let saysSo = objects.contains { $0.record?.ended == true }
+        if saysSo { Self.done.withLock { $0[place, default: [:]][holder] = objects.map(\.object.name) } }
+        let hasEnded = saysSo || left.withLock { $0.contains(holder) }
         for (object, record) in objects {
           let written = object.modified ?? record?.renewed ?? moment
           let end = record.map { max($0.expires, written + life) } ?? written + unreadableLife
