@@ -74,8 +74,8 @@ struct DaemonControl: ControlHandler {
       } catch {
         conditions.append(
           Condition(
-            id: "repository:\(cluster.id)", severity: .critical, since: .now(), report: ErrorReport(error),
-            cluster: cluster.id))
+            id: "repository:\(cluster.id)", severity: error is StoresNotListed ? .warning : .critical, since: .now(),
+            report: ErrorReport(error), cluster: cluster.id))
       }
       clusters.append(status)
     }

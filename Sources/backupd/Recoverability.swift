@@ -2,6 +2,7 @@ import BackupModel
 import BlockingWork
 import ControlProtocol
 import Repository
+import Synchronization
 
 /// What can be restored, from the stores' own listings. Remembered for some seconds: `status --watch` asks often.
 actor Recoverability {
@@ -15,10 +16,19 @@ actor Recoverability {
     var conditions: [Condition] = []
   }
 
+  /// A listing of the stores, for all who ask while it goes on.
+  private final class Reading: Sendable {
+    let result = Mutex<Result<Answer, any Error>?>(nil)
+  }
+
+  /// Stores that hold much, or answer slowly, take longer than anybody waits who asks how things are.
+  private static let patience: Duration = .seconds(5)
+
   private var repository: Repository
   private var generation = 0
   private let lane = Lane(label: "monitoring.recoverability")
   private var answers: [ClusterID: (answer: Answer, at: ContinuousClock.Instant, lastSuccess: Timestamp?)] = [:]
+  private var readings: [ClusterID: Reading] = [:]
 
   init(_ repository: Repository) { self.repository = repository }
 
@@ -27,10 +37,14 @@ actor Recoverability {
     self.repository = repository
     generation += 1
     answers = [:]
+    readings = [:]
   }
 
-  /// - Parameter lastSuccess: When a job last succeeded: what was known before is out of date.
-  /// - Parameter freshness: An older answer is not good enough.
+  /// What the stores hold, or what they held where they take long to say.
+  /// - Parameters:
+  ///   - lastSuccess: When a job last succeeded: what was known before is out of date.
+  ///   - freshness: An older answer is good enough only where there is no newer one in time.
+  /// - Throws: ``StoresNotListed`` where nothing is known yet; what the stores throw.
   func look(
     at cluster: ClusterID, lastSuccess: Timestamp?, freshness: Duration = .seconds(5)
   ) async throws -> Answer {
@@ -39,11 +53,36 @@ actor Recoverability {
     {
       return known.answer
     }
+    let reading = readings[cluster] ?? begin(cluster, lastSuccess)
+    let end = ContinuousClock.now + Self.patience
+    var pause: Duration = .milliseconds(1)
+    while ContinuousClock.now < end {
+      if let result = reading.result.withLock({ $0 }) { return try result.get() }
+      try await Task.sleep(for: pause)
+      pause = min(pause * 2, .milliseconds(50))
+    }
+    if let known = answers[cluster] { return known.answer }
+    throw StoresNotListed(cluster: cluster)
+  }
+
+  private func begin(_ cluster: ClusterID, _ lastSuccess: Timestamp?) -> Reading {
+    let reading = Reading()
+    readings[cluster] = reading
     let (repository, generation) = (repository, generation)
-    let answer = try await lane.run { _ in try Self.read(repository, cluster) }
-    // What was read while the stores were replaced is of those that were.
-    if generation == self.generation { answers[cluster] = (answer, .now, lastSuccess) }
-    return answer
+    Task {
+      let result: Result<Answer, any Error>
+      do {
+        result = .success(try await lane.run { _ in try Self.read(repository, cluster) })
+      } catch {
+        result = .failure(error)
+      }
+      reading.result.withLock { $0 = result }
+      // What was read while the stores were replaced is of those that were.
+      guard generation == self.generation else { return }
+      readings[cluster] = nil
+      if case .success(let answer) = result { answers[cluster] = (answer, .now, lastSuccess) }
+    }
+    return reading
   }
 
   private static func read(_ repository: Repository, _ cluster: ClusterID) throws -> Answer {
@@ -70,6 +109,14 @@ actor Recoverability {
     }
     return answer
   }
+}
+
+/// Nothing is known yet of what can be restored.
+struct StoresNotListed: OperatorError {
+  var cluster: ClusterID
+  var summary: String { "the stores are still being listed" }
+  var detail: String? { "What cluster \"\(cluster)\" can be restored from is not known yet." }
+  var hint: String? { "Ask again in a minute: stores that hold much, or answer slowly, take so long." }
 }
 
 extension RecoveryWindow {

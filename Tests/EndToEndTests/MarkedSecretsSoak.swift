@@ -19,11 +19,15 @@ struct MarkedSecretsSoak {
           database, creating: false,
           change: { $0.connection = "host=127.0.0.1 port=\(database.port) user=postgres dbname=postgres" }
         ) { site in
-          let marked = try MarkedSite(site, servers)
-          try marked.runGood(database)
-          try marked.runBad()
-          try marked.runAway()
-          try marked.expectNowhere()
+          try Program.running("/usr/bin/python3", ["-c", MarkedSite.commandLines]) { watcher in
+            let marked = try MarkedSite(site, servers)
+            try marked.runGood(database)
+            try marked.runBad()
+            try marked.runAway()
+            let commands = watcher.standardOutput
+            #expect(commands.contains("pg_dump") && commands.contains("-D"), "programs of ours started others")
+            try marked.expectNowhere(besides: commands)
+          }
         }
       }
     }
@@ -56,6 +60,29 @@ private final class MarkedSite {
   private static let passphrase = "Marked/Passphrase+of-the-SSH-key"
   private static let wrong = "Marked/Secret+that-is-wrong"
   private static let token = "Marked/Session+Token"
+  private static let hook = "MarkedPath-of-the-web-hook"
+  /// Prints the command lines of our programs and of all that they start, as they come.
+  static let commandLines = """
+    import os, time
+    def text(pid, name):
+      try: return open(f"/proc/{pid}/{name}", "rb").read().decode(errors="replace")
+      except OSError: return ""
+    def is_ours(pid):
+      while pid not in ("", "0", "1"):
+        stat = text(pid, "stat")
+        if stat[stat.find("(") + 1:stat.rfind(")")] in ("backupd", "backupctl", "backupd-wal"): return True
+        pid = stat[stat.rfind(")") + 1:].split()[1] if ")" in stat else ""
+      return False
+    seen = set()
+    parent = os.getppid()
+    while os.getppid() == parent:
+      for pid in filter(str.isdigit, os.listdir("/proc")):
+        line = text(pid, "cmdline").replace("\\0", " ")
+        if line and line not in seen and is_ours(pid):
+          seen.add(line)
+          print(line, flush=True)
+      time.sleep(0.01)
+    """
   private static let google = "MarkedGooglePrivateKey/+"
   private let site: BackupSite
   private let servers: MarkedServers
@@ -71,7 +98,8 @@ private final class MarkedSite {
     let files = [
       "account": String(decoding: account.content, as: UTF8.self),
       "access": bucket.facts["key"] ?? "", "secret": bucket.facts["secret"] ?? "", "wrong": Self.wrong,
-      "token": Self.token, "password": PostgresServer.password, "passphrase": Self.passphrase,
+      "hook": "http://127.0.0.1:1/\(Self.hook)", "token": Self.token, "password": PostgresServer.password,
+      "passphrase": Self.passphrase,
       "google": """
       {"type": "service_account", "client_email": "a@b.c", "token_uri": "http://127.0.0.1:1/", "private_key":
        "-----BEGIN PRIVATE KEY-----\\n\(Self.google)\\n-----END PRIVATE KEY-----\\n"}
@@ -94,11 +122,19 @@ private final class MarkedSite {
     let cloud = """
       cloud: {s3: {bucket: marked, region: us-east-1, endpoint: "\(bucket.endpoint)",
             credentials: {access-key: {file: \(site.directory)/access}, secret-key: {file: \(site.directory)/secret},
-            session-token: {file: \(site.directory)/token}}}}
+            session-token: {file: \(site.directory)/token}},
+            prune-credentials: {access-key: {file: \(site.directory)/access},
+            secret-key: {file: \(site.directory)/secret}}}}
           ssh: \(ssh)
           google: \(google)
       """
-    good = site.standardConfiguration.replacingOccurrences(of: "local: {path: \(site.store)}", with: cloud)
+    let more = """
+        dump: {kind: logical, cluster: main, database: postgres}
+        drill: {kind: drill, cluster: main}
+      alerts: {slack: {webhook: {file: \(site.directory)/hook}}}
+
+      """
+    good = (site.standardConfiguration + more).replacingOccurrences(of: "local: {path: \(site.store)}", with: cloud)
       .replacingOccurrences(
         of: "main: {connection", with: "main: {password: {file: \(site.directory)/password}, connection")
     try site.writeConfiguration(good)
@@ -117,8 +153,13 @@ private final class MarkedSite {
     try site.withDaemon(wrapper: debugging) { daemon in
       try site.backup()
       try site.waitUntilDurable(database)
+      for job in ["dump", "drill"] {
+        let run = try site.json("run", job)
+        #expect(run["outcome"].text == "succeeded", "\(run)")
+        said += "\(run)"
+      }
+      try say("alerts", "test")
       said += "\(try site.json("status")) \(try site.json("runs")) \(try site.json("jobs"))"
-      said += try String(contentsOfFile: "/proc/\(daemon.pid)/cmdline", encoding: .utf8)
       try daemon.stop()
       said += daemon.log
     }
@@ -175,13 +216,15 @@ private final class MarkedSite {
 
   // MARK: Searching
 
-  func expectNowhere() throws {
+  /// - Parameter more: What else was seen.
+  func expectNowhere(besides more: String) throws {
+    said += more
     let settings = try Configuration.load(path: site.configuration).repository
     for server in [servers.bucket, servers.host, servers.google] { try server.startAgain() }
     let key = try ConfiguredRepository.open(settings, Credentials(environment: [:])).keys.current.key.reveal()
     let texts =
       [
-        Self.passphrase, Self.wrong, Self.token, Self.google, servers.bucket.facts["secret"] ?? "?",
+        Self.passphrase, Self.wrong, Self.token, Self.google, Self.hook, servers.bucket.facts["secret"] ?? "?",
         PostgresServer.password, MarkedServers.token,
       ] + (try googleSecrets())
     let forms = (texts.map { Array($0.utf8) } + [key]).flatMap(Self.forms)
@@ -190,7 +233,7 @@ private final class MarkedSite {
     }
     // Where the secrets are kept they are, and PostgreSQL's own directory is none of ours.
     let sources: Set = [
-      "access", "secret", "wrong", "token", "password", "passphrase", "google", "account", "refused", "id",
+      "access", "secret", "wrong", "token", "hook", "password", "passphrase", "google", "account", "refused", "id",
       "backupd.yaml", "repository.key",
     ]
     var files = 0
