@@ -1,6 +1,7 @@
 import BackupModel
 import DaemonConfiguration
 import Foundation
+import Glibc
 import Repository
 import RepositoryAccess
 import Systemd
@@ -228,7 +229,8 @@ private final class MarkedSite {
         PostgresServer.password, MarkedServers.token,
       ] + (try googleSecrets())
     let forms = (texts.map { Array($0.utf8) } + [key]).flatMap(Self.forms)
-    for form in forms where Data(said.utf8).firstRange(of: Data(form)) != nil {
+    let spoken = Data(said.utf8)
+    for form in forms where Self.holds(spoken, form) {
       Issue.record("a program said \"\(String(decoding: form, as: UTF8.self))\"")
     }
     // Where the secrets are kept they are, and PostgreSQL's own directory is none of ours.
@@ -246,7 +248,7 @@ private final class MarkedSite {
         if sources.contains(name) || name.hasPrefix("bin") || name.hasPrefix("restored") { continue }
         guard let data = FileManager.default.contents(atPath: root + "/" + name) else { continue }
         files += 1
-        for form in forms where data.firstRange(of: Data(form)) != nil {
+        for form in forms where Self.holds(data, form) {
           Issue.record("\(root)/\(name) holds \"\(String(decoding: form, as: UTF8.self))\"")
         }
       }
@@ -267,6 +269,20 @@ private final class MarkedSite {
     }
     #expect(assertions.count == asked.count)
     return lines.map(String.init) + assertions
+  }
+
+  private static func holds(_ data: Data, _ form: [UInt8]) -> Bool {
+    data.withUnsafeBytes { bytes in
+      var rest = bytes[...]
+      // Much is searched for much: by the C library.
+      while rest.count >= form.count, let base = UnsafeRawBufferPointer(rebasing: rest).baseAddress,
+        let found = memchr(base, Int32(form[0]), rest.count - form.count + 1)
+      {
+        if memcmp(found, form, form.count) == 0 { return true }
+        rest = rest.dropFirst(UnsafeRawPointer(found) - base + 1)
+      }
+      return false
+    }
   }
 
   /// As it is, percent-encoded, in hexadecimal, and in base64 from each of its first bytes on.
