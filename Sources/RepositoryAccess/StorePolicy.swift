@@ -1,5 +1,6 @@
 internal import BackupModel
 public import DaemonConfiguration
+internal import Transfer
 
 /// The rights that the keys of a store in Amazon S3 need, and those to open the data key, as a policy of AWS IAM.
 public struct StorePolicy: Sendable {
@@ -66,7 +67,7 @@ public struct StorePolicy: Sendable {
     var resource = key.key
     if !resource.hasPrefix("arn:") {
       let name = resource.hasPrefix("alias/") ? resource : "key/\(resource)"
-      resource = "arn:\(AWSPartition.of(region: key.region)):kms:\(key.region):*:\(name)"
+      resource = "arn:\(AWSRegion.partition(of: key.region)):kms:\(key.region):*:\(name)"
     }
     if let alias = resource.range(of: ":alias/") {
       let name = String(resource[alias.lowerBound...].dropFirst())
@@ -84,7 +85,7 @@ public struct StorePolicy: Sendable {
     private let isAmazon: Bool
 
     init(_ place: S3Place) {
-      bucket = "arn:\(AWSPartition.of(region: place.region)):s3:::\(place.bucket)"
+      bucket = "arn:\(AWSRegion.partition(of: place.region)):s3:::\(place.bucket)"
       start = place.prefix.isEmpty ? "" : place.prefix + "/"
       isAmazon = place.endpoint == nil
       let prefixes = [place.prefix, place.prefix + "/*"]
@@ -152,15 +153,6 @@ public struct StorePolicy: Sendable {
       }
       return statements
     }
-  }
-}
-
-/// Where in the world of AWS a region lies: the second word of an ARN.
-/// - SeeAlso: AWS, "Amazon Resource Names (ARNs)", partition.
-private enum AWSPartition {
-  static func of(region: String) -> String {
-    if region.hasPrefix("cn-") { return "aws-cn" }
-    return region.hasPrefix("us-gov-") ? "aws-us-gov" : "aws"
   }
 }
 

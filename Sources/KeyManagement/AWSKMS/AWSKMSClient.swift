@@ -22,8 +22,7 @@ final class AWSKMSClient: Sendable {
     self.region = region
     self.credentials = credentials
     self.retries = retries
-    let suffix = region.hasPrefix("cn-") ? "amazonaws.com.cn" : "amazonaws.com"
-    let given = endpoint ?? "https://kms.\(region).\(suffix)"
+    let given = endpoint ?? "https://kms.\(region).\(AWSRegion.domain(of: region))"
     let origin = given.hasSuffix("/") ? String(given.dropLast()) : given
     self.origin = origin
     host = origin.firstRange(of: "://").map { String(origin[$0.upperBound...]) } ?? origin

@@ -53,8 +53,7 @@ public struct S3Settings: Sendable {
   /// `https` or `http`, and the host that requests go to.
   var origin: (scheme: String, host: String) {
     var scheme = "https"
-    // Regions in China have a domain of their own.
-    var host = "s3.\(region).amazonaws.com" + (region.hasPrefix("cn-") ? ".cn" : "")
+    var host = "s3.\(region).\(AWSRegion.domain(of: region))"
     if let endpoint, let range = endpoint.firstRange(of: "://") {
       scheme = String(endpoint[..<range.lowerBound])
       host = String(endpoint[range.upperBound...].prefix { $0 != "/" })

@@ -15,7 +15,7 @@ public enum AWSCredentialSource: Sendable {
 public final class AWSCredentials: Sendable {
   private let source: AWSCredentialSource
   private let environment: [String: String]
-  private let known = Mutex<AWSKeys?>(nil)
+  private let known = Renewed<AWSKeys>(margin: .seconds(120)) { $0.expires }
 
   /// - Parameter environment: `AWS_ACCESS_KEY_ID` and its like, as the AWS command line reads them; nil takes the
   ///   process's own.
@@ -26,22 +26,11 @@ public final class AWSCredentials: Sendable {
 
   /// - Throws: ``AWSCredentialError``; what reading a secret throws; ``TransferError``.
   public func keys(_ cancellation: Cancellation) throws -> AWSKeys {
-    let old = known.withLock { $0 }
-    // New ones are there some minutes before the old ones end.
-    if let old, old.isGood(for: .seconds(120)) { return old }
-    do {
-      let keys = try read(cancellation)
-      known.withLock { $0 = keys }
-      return keys
-    } catch let error where !(error is CancellationError) {
-      // Who gives them out may be away for a moment; what was refused is known no more.
-      if let old, old.isGood(for: .zero) { return old }
-      throw error
-    }
+    try known.value { try read(cancellation) }
   }
 
   /// They were refused: they may have ended, or been replaced.
-  public func forget() { known.withLock { $0 = nil } }
+  public func forget() { known.forget() }
 
   private func read(_ cancellation: Cancellation) throws -> AWSKeys {
     if case .configured(let read) = source { return try read() }
@@ -88,10 +77,6 @@ public final class AWSCredentials: Sendable {
     }
     return AWSKeys(accessKey: access, secretKey: secret, sessionToken: values["aws_session_token"])
   }
-}
-
-extension AWSKeys {
-  fileprivate func isGood(for time: Duration) -> Bool { expires.map { $0 > .now() + time } ?? true }
 }
 
 /// Keys of the role of the virtual machine we run on, by the second version of the protocol, which needs a token first.

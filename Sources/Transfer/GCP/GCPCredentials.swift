@@ -21,10 +21,7 @@ public final class GCPCredentials: Sendable {
   private let environment: [String: String]
   private let scope: String
   private let client: HTTPClient
-  private let known = Mutex<GCPToken?>(nil)
-
-  /// New ones are there some minutes before the old ones end.
-  private static let margin = Duration.seconds(180)
+  private let known = Renewed<GCPToken?>(margin: .seconds(180)) { $0?.expires }
 
   /// - Parameters:
   ///   - environment: `GOOGLE_APPLICATION_CREDENTIALS` and `GCE_METADATA_HOST`, as Google's own programs read them; nil
@@ -46,22 +43,11 @@ public final class GCPCredentials: Sendable {
   /// - Returns: Nil for requests that carry none.
   /// - Throws: ``GCPCredentialError``; what reading a secret throws; ``TransferError``; `CancellationError`.
   public func token(_ cancellation: Cancellation) throws -> GCPToken? {
-    if case .anonymous = source { return nil }
-    let old = known.withLock { $0 }
-    if let old, old.expires > .now() + Self.margin { return old }
-    do {
-      let token = try ask(cancellation)
-      known.withLock { $0 = token }
-      return token
-    } catch let error where !(error is CancellationError) {
-      // Who gives them out may be away for a moment; what was refused is known no more.
-      if let old, old.expires > .now() { return old }
-      throw error
-    }
+    try known.value { try ask(cancellation) }
   }
 
   /// The token was refused.
-  public func forget() { known.withLock { $0 = nil } }
+  public func forget() { known.forget() }
 
   private func ask(_ cancellation: Cancellation) throws -> GCPToken? {
     switch source {
