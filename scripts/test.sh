@@ -63,4 +63,9 @@ begin "End to end, A to L" --filter '^EndToEndTests\.[A-L]'
 begin "End to end, M to Z" --filter '^EndToEndTests\.[M-Z]'
 begin "The others" --skip "^($awaiting|EndToEndTests)\\."
 for index in "${!pids[@]}"; do show "${names[$index]}" "${pids[$index]}"; done
+if [ "$failed" != 0 ]; then
+  # At the end, where whoever sees only the last lines finds it.
+  say "--- What failed"
+  grep -HE '^✘|rror: |^Fatal|↳' "$logs"/* | sed "s|^$logs/||" | cut -c1-600 | tail -n 100
+fi
 exit "$failed"

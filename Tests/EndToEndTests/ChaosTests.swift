@@ -26,6 +26,8 @@ private struct Chaos {
   }
 
   let site: BackupSite
+  /// The daemon's.
+  let clock: FakeClock
   let acknowledged: String
   let network: NetworkNamespace?
   /// Troubles last minutes now and then.
@@ -35,9 +37,6 @@ private struct Chaos {
   var made: [Trouble: Int] = [:]
 
   private var server: PostgresServer { pair.primary }
-  /// What the daemon's clock is ahead of the host's, for libfaketime.
-  private var clock: String { site.directory + "/clock" }
-
   static func run(version: Int, rounds: Int, deadline: ContinuousClock.Instant? = nil) throws {
     guard NetworkNamespace.isPossible else {
       Programs.note("no network is cut: making a network namespace needs root")
@@ -58,9 +57,9 @@ private struct Chaos {
         try site.writeConfiguration(
           site.standardConfiguration.replacingOccurrences(of: "kind: wal,", with: "kind: wal, synchronous: true,"))
         var chaos = Chaos(
-          site: site, acknowledged: try site.fresh("acknowledged"), network: network, isLong: deadline != nil,
+          site: site, clock: try FakeClock(site.directory + "/clock"), acknowledged: try site.fresh("acknowledged"),
+          network: network, isLong: deadline != nil,
           pair: pair, random: SeededGenerator(seed: seed))
-        try chaos.setClock(ahead: 0)
         try chaos.withDaemon { _ in try site.backup() }
         try pair.makeCommitsWait(for: "backupd_main")
         try Program.running("/bin/bash", ["-c", chaos.client], as: .postgres) { _ in
@@ -77,17 +76,8 @@ private struct Chaos {
   }
 
   private func withDaemon(_ body: (RunningDaemon) throws -> Void) throws {
-    let environment = [
-      // A preloaded libfaketime hides the command line from Swift programs.
-      "BACKUPD_CONFIG": site.configuration,
-      "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "FAKETIME_TIMESTAMP_FILE": clock,
-      "FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1",
-    ]
+    let environment = clock.environment.merging(["BACKUPD_CONFIG": site.configuration]) { $1 }
     try site.withDaemon(environment: environment, wrapper: network?.wrapper ?? [], body)
-  }
-
-  private func setClock(ahead seconds: Int) throws {
-    try "\(seconds < 0 ? "" : "+")\(seconds)\n".write(toFile: clock, atomically: true, encoding: .utf8)
   }
 
   /// Notes each row once it is told that it is committed, and when.
@@ -148,7 +138,7 @@ private struct Chaos {
       try FileManager.default.moveItem(atPath: site.store, toPath: site.store + ".away")
       wait(upTo: 6)
       try FileManager.default.moveItem(atPath: site.store + ".away", toPath: site.store)
-    case .clock: try setClock(ahead: [-3600, 0, 3600].randomElement(using: &random)!)
+    case .clock: try clock.set(ahead: [-3600, 0, 3600].randomElement(using: &random)!)
     case .network:
       try network?.cut()
       wait(upTo: 8)
@@ -158,7 +148,7 @@ private struct Chaos {
   }
 
   func expectAll(version: Int) throws {
-    try setClock(ahead: 0)
+    try clock.set(ahead: 0)
     try withDaemon { _ in
       try server.psql("select pg_switch_wal(), txid_current()")
       try site.waitUntilDurable(server)

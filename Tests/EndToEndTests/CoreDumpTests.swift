@@ -19,9 +19,12 @@ import Testing
     }
   }
 
-  /// Where the kernel writes them: "core" in the directory of the process, unless somebody else is to get them.
-  private static let leavesCoresHere =
-    (try? String(contentsOfFile: "/proc/sys/kernel/core_pattern", encoding: .utf8))?.hasPrefix("core") == true
+  /// The kernel writes them as "core" in the directory of the process, unless somebody else is to get them, or nobody.
+  private static let leavesCoresHere = {
+    let pattern = try? String(contentsOfFile: "/proc/sys/kernel/core_pattern", encoding: .utf8)
+    let isAllowed = (try? Program.run("/bin/sh", ["-c", "ulimit -c unlimited"]).succeeded) == true
+    return pattern?.hasPrefix("core") == true && isAllowed
+  }()
 
   @Test(
     "is in no core dump when it crashes, unless it is to be debugged",

@@ -239,10 +239,16 @@ extension BackupSite {
 
   /// Returns once `backupctl status` answers.
   func waitUntilReady(_ daemon: RunningDaemon, deadline: Duration = .seconds(30)) throws {
-    try Poll.until(deadline, "backupd answering", every: .milliseconds(50)) {
-      guard daemon.isRunning else { throw EndToEndError.daemonEnded(daemon.log) }
-      let status = try backupctl("status").status
-      return status == .exited(0) || status == .exited(3)
+    var answer: ProgramResult?
+    do {
+      try Poll.until(deadline, "backupd answering", every: .milliseconds(50)) {
+        guard daemon.isRunning else { throw EndToEndError.daemonEnded(daemon.log) }
+        answer = try backupctl("status")
+        return answer?.status == .exited(0) || answer?.status == .exited(3)
+      }
+    } catch {
+      Programs.note("backupctl status said at the end: \(answer.map { "\($0)" } ?? "nothing")")
+      throw error
     }
   }
 }

@@ -152,8 +152,7 @@ struct ServerConditionTests {
   @Test("whose clock this host's leaves") func clock() throws {
     try PostgresServer.run { server in
       try TemporaryDirectory.run { directory in
-        let clock = FakeClock(directory + "/clock")
-        try clock.set(ahead: 0)
+        let clock = try FakeClock(directory + "/clock")
         try ConditionSite.run(server, environment: clock.environment) { conditions in
           try clock.set(ahead: 120)
           let text = try conditions.expectRaised("clock:main", severity: "warning")
@@ -163,23 +162,5 @@ struct ServerConditionTests {
         }
       }
     }
-  }
-}
-
-/// The clock of a program that libfaketime was put before.
-struct FakeClock {
-  let file: String
-  init(_ file: String) { self.file = file }
-
-  /// The configuration has to be named by `BACKUPD_CONFIG` too: a preloaded libfaketime hides the command line from Swift.
-  var environment: [String: String] {
-    [
-      "LD_PRELOAD": "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1", "FAKETIME_TIMESTAMP_FILE": file,
-      "FAKETIME_CACHE_DURATION": "1", "FAKETIME_DONT_FAKE_MONOTONIC": "1", "FAKETIME_DISABLE_SHM": "1",
-    ]
-  }
-
-  func set(ahead seconds: Int) throws {
-    try "\(seconds < 0 ? "" : "+")\(seconds)\n".write(toFile: file, atomically: true, encoding: .utf8)
   }
 }

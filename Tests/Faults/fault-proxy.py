@@ -138,8 +138,17 @@ class Exchange:
         self.body = self.file.read(length)
         if len(self.body) < length: return False
         if self.fault == "reset-request": self.half()
-        self.deliver(self.refusal() or self.forward())
+        answer = self.refusal() or self.forward()
+        # A server that was so late that the client gave up cost an attempt, too.
+        if self.fault not in LOUD and self.is_given_up():
+            plan.count("server")
+            return False
+        self.deliver(answer)
         return True
+
+    def is_given_up(self):
+        try: return self.client.recv(1, socket.MSG_PEEK | socket.MSG_DONTWAIT) == b""
+        except BlockingIOError: return False
 
     def lose(self):
         plan.count(self.fault)
@@ -177,7 +186,8 @@ class Exchange:
                 if is_new:
                     plan.count("server")
                     raise
-        if answer.status >= 500 or answer.status in (408, 429): plan.count("server")
+        # Under a fault that is loud itself it costs no attempt of its own.
+        if (answer.status >= 500 or answer.status in (408, 429)) and self.fault not in LOUD: plan.count("server")
         if answer.will_close: self.server.close(); self.server = None
         drop = ("connection", "transfer-encoding", "content-length", "keep-alive")
         headers = [(name, value) for name, value in answer.getheaders() if name.lower() not in drop]
