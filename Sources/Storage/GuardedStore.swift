@@ -41,6 +41,9 @@ public struct GuardedStore: ObjectStore {
   public var counters: TransferCounters? { store.counters }
   public var locks: (any ObjectLocks)? { store.locks }
   public func asOf(_ moment: Timestamp) throws -> any ObjectStore { try store.asOf(moment) }
+  public func hiddenVersions(of name: ObjectName) throws -> [any ObjectStore] {
+    try checked().hiddenVersions(of: name)
+  }
 
   public func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
     try checked().put(name, bytes, cancellation: cancellation)

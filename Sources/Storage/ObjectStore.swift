@@ -41,6 +41,9 @@ public protocol ObjectStore: Sendable {
   /// The store as it was at a moment, for reading only.
   /// - Throws: ``StorageError/pastUnknown(in:reason:)`` for a store that keeps nothing of what was deleted.
   func asOf(_ moment: Timestamp) throws -> any ObjectStore
+  /// What lies under an object that was put over it, or under the mark that it was deleted: the oldest versions, that one
+  /// first which was put first, each as a store to read this object from. Empty for a store that keeps none.
+  func hiddenVersions(of name: ObjectName) throws -> [any ObjectStore]
 }
 
 /// The locks of a store's objects: until one ends nobody can delete what it holds, with whatever rights.
@@ -89,8 +92,9 @@ extension ObjectStore {
   public var parallelism: Int { 1 }
   public var locks: (any ObjectLocks)? { nil }
   public func asOf(_ moment: Timestamp) throws -> any ObjectStore {
-    throw StorageError.pastUnknown(in: location, reason: "Only a bucket of S3 with versioning does.")
+    throw StorageError.pastUnknown(in: location, reason: "Only a bucket with versions does.")
   }
+  public func hiddenVersions(of name: ObjectName) throws -> [any ObjectStore] { [] }
   public var once: any ObjectStore { self }
   public func modified(of name: ObjectName) throws -> Timestamp? { nil }
   public func delete(_ names: [ObjectName]) throws { for name in names { try delete(name) } }

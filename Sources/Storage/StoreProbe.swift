@@ -31,6 +31,24 @@ public struct StoreProbe: Sendable {
     add(check, .no, "It could not be found out: " + Self.text(error))
   }
 
+  mutating func addVersioning(_ isOn: Bool) {
+    add(
+      "versioning", isOn ? .yes : .no,
+      isOn
+        ? "Deleted objects can be recovered: \"restore --as-of TIME\"."
+        : "The bucket keeps no versions: what is deleted is gone.")
+  }
+
+  /// Prune hides what it deletes where there are versions; only the bucket itself takes it away, some time later.
+  mutating func addSweeping(_ isOn: Bool) {
+    add(
+      "lifecycle", isOn ? .yes : .no,
+      isOn
+        ? "A rule of the bucket removes old versions."
+        : "No rule of the bucket removes old versions, or these rights do not let it be asked: what prune deletes still "
+          + "takes room.")
+  }
+
   private static func text(_ error: any Error) -> String {
     let report = ErrorReport(error)
     let parts = [report.summary, report.detail, report.hint].compactMap { $0 }

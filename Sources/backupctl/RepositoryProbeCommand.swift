@@ -42,7 +42,8 @@ struct ProbeDocument: JSONConvertible {
   init(_ store: RepositoryStore) {
     self.store = store.id
     location = store.objects.location
-    probe = (store.objects as? S3Store)?.probe() ?? StoreProbe.run(store.objects)
+    probe =
+      (store.objects as? S3Store)?.probe() ?? (store.objects as? GCSStore)?.probe() ?? StoreProbe.run(store.objects)
   }
 
   var findings: JSONValue {

@@ -134,7 +134,15 @@ import Transfer
     for text in ["", "{}", #"{"kind":"storage#buckets"}"#, #"{"kind":"storage#objects","items":[{}]}"#] {
       #expect(GCSDocument.parse(GCSListing.self, Array(text.utf8)) == nil, "\(text)")
     }
+    let rule = #"{"action":{"type":"Delete"},"condition":{"daysSinceNoncurrentTime":30}}"#
+    let bucket = #"{"kind":"storage#bucket","versioning":{"enabled":true},"lifecycle":{"rule":[\#(rule)]}}"#
+    let settings = GCSDocument.parse(GCSBucket.self, Array(bucket.utf8))
+    #expect(settings?.isVersioned == true && settings?.isSwept == true)
+    for text in ["", "{}", #"{"kind":"storage#objects"}"#] {
+      #expect(GCSDocument.parse(GCSBucket.self, Array(text.utf8)) == nil, "\(text)")
+    }
     for _ in 0..<5000 {
+      _ = GCSDocument.parse(GCSBucket.self, Mutation.of(Array(bucket.utf8)))
       let bytes = Mutation.of(Array(list.utf8))
       // Any answer is right that is given: it must not crash or hang.
       _ = GCSDocument.parse(GCSListing.self, bytes)

@@ -31,9 +31,12 @@ public struct GCSSettings: Sendable {
     return origin.contains("://") ? origin : "https://" + origin
   }
 
+  /// What the bucket is set to.
+  var document: String { "\(origin)/storage/v1/b/\(PercentEncoding.encoded(bucket))" }
+
   /// Where the bucket's objects are listed; one of them, where a key is given.
   func objects(_ key: String? = nil) -> String {
-    let all = "\(origin)/storage/v1/b/\(PercentEncoding.encoded(bucket))/o"
+    let all = document + "/o"
     return key.map { all + "/" + PercentEncoding.encoded($0) } ?? all
   }
 

@@ -34,7 +34,20 @@ public final class GCSStore: ObjectStore, HTTPStore {
     connection = other.connection
   }
 
-  public var once: any ObjectStore { GCSStore(self, retries: RetrySchedule(total: .zero)) }
+  public var once: any ObjectStore { trying(total: .zero) }
+
+  /// The same, each call tried again for so long.
+  func trying(total: Duration) -> GCSStore { GCSStore(self, retries: RetrySchedule(total: total)) }
+
+  func send<Answer>(_ call: GCSConnection.Call, _ read: (HTTPResponse) -> Answer?) throws -> Answer {
+    try connection.send(call, retries, Cancellation(), read)
+  }
+
+  /// - Throws: ``GCSError``: whoever may use the objects need not be let see it.
+  func bucket() throws -> GCSBucket {
+    let call = GCSConnection.Call(method: .get, url: settings.document, query: [("fields", GCSBucket.fields)])
+    return try send(call) { GCSDocument.parse(GCSBucket.self, $0.body) }
+  }
 
   // MARK: Writing
 
@@ -72,7 +85,7 @@ public final class GCSStore: ObjectStore, HTTPStore {
   public func delete(_ name: ObjectName) throws {
     try calling("delete", name) {
       let call = GCSConnection.Call(method: .delete, url: settings.objects(key(name.text)), accepted: [404])
-      try connection.send(call, retries, Cancellation()) { response in
+      try send(call) { response in
         // A success that says of itself that it is none.
         let isRefusal =
           response.isSuccess
@@ -88,7 +101,7 @@ public final class GCSStore: ObjectStore, HTTPStore {
     let call = GCSConnection.Call(
       method: .get, url: settings.objects(key(name.text)), query: [("fields", GCSObject.fields + ",metadata")],
       accepted: [404])
-    return try connection.send(call, retries, Cancellation()) { response -> GCSObject?? in
+    return try send(call) { response -> GCSObject?? in
       response.status == 404 ? .some(nil) : GCSDocument.parse(GCSObject.self, response.body).map { .some($0) }
     }
   }
@@ -98,14 +111,18 @@ public final class GCSStore: ObjectStore, HTTPStore {
   }
 
   public func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
-    try read(name, at: offset, into: buffer) { range in
-      let call = GCSConnection.Call(
-        method: .get, url: settings.objects(key(name.text)), query: [("alt", "media")], headers: [("Range", range)],
-        sink: .memory(buffer), accepted: [404, 416])
-      return try connection.send(call, retries, Cancellation()) { response in
-        isPart(response, at: offset, of: buffer.count) ? response : nil
-      }
-    }
+    try read(name, at: offset, into: buffer) { try get(name, [], $0, at: offset, into: buffer) }
+  }
+
+  /// The bytes that `range` names of an object, or of the version that `query` does.
+  func get(
+    _ name: ObjectName, _ query: [(name: String, value: String)], _ range: String, at offset: Int64,
+    into buffer: UnsafeMutableRawBufferPointer
+  ) throws -> HTTPResponse {
+    let call = GCSConnection.Call(
+      method: .get, url: settings.objects(key(name.text)), query: [("alt", "media")] + query,
+      headers: [("Range", range)], sink: .memory(buffer), accepted: [404, 416])
+    return try send(call) { isPart($0, at: offset, of: buffer.count) ? $0 : nil }
   }
 
   public func list(below prefix: String) throws -> Listing {
@@ -127,7 +144,7 @@ public final class GCSStore: ObjectStore, HTTPStore {
     call.query = [("delimiter", "/"), ("prefix", start), ("fields", GCSListing.fields)]
     if let size = settings.pageSize { call.query.append(("maxResults", "\(size)")) }
     if let token { call.query.append(("pageToken", token)) }
-    return try connection.send(call, retries, Cancellation()) { response in
+    return try send(call) { response in
       guard let page = GCSDocument.parse(GCSListing.self, response.body) else { return nil }
       // A page that leads to itself would never end.
       return page.nextPageToken != nil && page.nextPageToken == token ? nil : page

@@ -89,11 +89,7 @@ extension S3Store {
   /// What the bucket is set to; a server that does not know the question has neither.
   private func probeBucket(_ probe: inout StoreProbe) {
     let isVersioned = setting("versioning")?.child("Status")?.text == "Enabled"
-    probe.add(
-      "versioning", isVersioned ? .yes : .no,
-      isVersioned
-        ? "Deleted objects can be recovered: \"restore --as-of TIME\"."
-        : "The bucket keeps no versions: what is deleted is gone.")
+    probe.addVersioning(isVersioned)
     if isVersioned {
       probeDeletion(&probe)
       probeLifecycle(&probe)
@@ -131,18 +127,12 @@ extension S3Store {
     }
   }
 
-  /// Prune hides what it deletes; only the bucket itself takes it away, some time later.
   private func probeLifecycle(_ probe: inout StoreProbe) {
     let rules = setting("lifecycle")?.children("Rule") ?? []
-    let isSwept = rules.contains {
-      $0.child("Status")?.text == "Enabled" && $0.child("NoncurrentVersionExpiration") != nil
-    }
-    probe.add(
-      "lifecycle", isSwept ? .yes : .no,
-      isSwept
-        ? "A rule of the bucket removes old versions."
-        : "No rule of the bucket removes old versions, or these rights do not let it be asked: what prune deletes still "
-          + "takes room.")
+    probe.addSweeping(
+      rules.contains {
+        $0.child("Status")?.text == "Enabled" && $0.child("NoncurrentVersionExpiration") != nil
+      })
   }
 
   /// Rights that do not let it be asked are for whoever asks to tell.
