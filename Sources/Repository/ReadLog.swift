@@ -2,8 +2,8 @@ internal import BackupModel
 internal import Storage
 import Synchronization
 
-/// What was read from another store since one had it damaged, or lacked what it should hold: nothing is lost by that yet,
-/// and somebody has to know.
+/// What was read from another store, or from an older version, since one had it damaged or lacked what it should hold:
+/// nothing is lost by that yet, and somebody has to know.
 public final class ReadLog: Sendable {
   private struct Found {
     var first: ObjectName
@@ -46,22 +46,33 @@ public final class ReadLog: Sendable {
       let what = count == 1 ? "1 object, which was" : "\(count) objects, which were"
       let names = found.first.text + (count == 1 ? "" : " and more")
       let command = "backupctl verify --store \(store) --full"
-      return "store \"\(store)\" lacked or had damaged \(what) read from others: \(names); run \"\(command)\""
+      return "store \"\(store)\" lacked or had damaged \(what) read from elsewhere: \(names); run \"\(command)\""
     }
   }
 }
 
 extension ObjectName {
   /// Whether it is a manifest, or something that manifests refer to: there before they are.
-  fileprivate var isOfBackup: Bool {
-    let parts = text.split(separator: "/")
-    return parts.count == 5 && ["packs", "metadata", "backups"].contains(parts[3])
-  }
+  var isOfBackup: Bool { isOfContent || (isIn("backups") && isDirectlyInFolder) }
+  /// Whether it is something that manifests refer to.
+  var isOfContent: Bool { (isIn("packs") || isIn("metadata")) && isDirectlyInFolder }
+  /// Whether it is a segment, a slice of one, or a history.
+  var isOfWAL: Bool { isIn("wal") }
+
+  private var parts: [Substring] { text.split(separator: "/") }
+  private func isIn(_ folder: Substring) -> Bool { parts.count > 4 && parts[3] == folder }
+  private var isDirectlyInFolder: Bool { parts.count == 5 }
 }
 
 extension Repository {
-  /// The same, whose reads are noted in a log.
+  /// The same, whose reads are noted in a log; see ``seekingHidden()``.
   public func noting(in log: ReadLog) -> Repository {
-    Repository(id: id, keys: keys, stores: stores + archives, log: log)
+    Repository(id: id, keys: keys, stores: stores + archives, log: log, hidden: hidden ?? HiddenVersions())
+  }
+
+  /// The same, which reads what was spoilt from older versions of it, where buckets keep them; otherwise stores are seen as
+  /// they are.
+  public func seekingHidden() -> Repository {
+    Repository(id: id, keys: keys, stores: stores + archives, log: log, hidden: hidden ?? HiddenVersions())
   }
 }

@@ -55,14 +55,19 @@ public struct Repository: Sendable {
   public let archives: [RepositoryStore]
   /// What one store could not give and another gave; nil where nobody looks.
   let log: ReadLog?
+  /// Where spoilt objects are sought; nil where the stores are to be seen as they are.
+  let hidden: HiddenVersions?
   let silent = UnheardStores()
   /// What is not in all of these is not done.
   public var required: [RepositoryStore] { stores.filter { $0.durability == .required } }
 
-  init(id: RepositoryID, keys: KeyRing, stores: [RepositoryStore], log: ReadLog? = nil) {
+  init(
+    id: RepositoryID, keys: KeyRing, stores: [RepositoryStore], log: ReadLog? = nil, hidden: HiddenVersions? = nil
+  ) {
     self.id = id
     self.keys = keys
     self.log = log
+    self.hidden = hidden
     let ordinary = Self.ordinary(stores)
     self.stores = ordinary
     archives = stores.filter { store in !ordinary.contains { $0.id == store.id } }
@@ -178,7 +183,8 @@ public struct Repository: Sendable {
 
   /// What it is without some of its stores.
   public func without(_ stores: Set<StoreID>) -> Repository {
-    Repository(id: id, keys: keys, stores: (self.stores + archives).filter { !stores.contains($0.id) }, log: log)
+    Repository(
+      id: id, keys: keys, stores: (self.stores + archives).filter { !stores.contains($0.id) }, log: log, hidden: hidden)
   }
 
   /// Read before the rest: another version may have any form.
@@ -207,17 +213,19 @@ public struct Repository: Sendable {
 
   /// Runs `body` on one store after another until one gives an answer.
   ///
-  /// Missing, unreadable and damaged objects are sought in the next store. Where none has it, a single store's own
-  /// error is thrown, or ``RepositoryError/unavailable(_:_:)`` with the reasons of all.
+  /// Missing, unreadable and damaged objects are sought in the next store, and in the end, see
+  /// ``seekingHidden()``, under what was put over them. Where none has it, a single store's own error is thrown, or ``RepositoryError/unavailable(_:_:)`` with the reasons of all.
   public func firstAnswer<Result>(
     for name: ObjectName, _ body: (RepositoryStore) throws -> Result
   ) throws -> Result {
-    try Self.firstAnswer(in: stores, for: name, log: log, body)
+    try Self.firstAnswer(in: stores, for: name, log: log, hidden: hidden, body)
   }
 
-  /// - Parameter log: Told of stores that did not give what another one gave.
+  /// - Parameters:
+  ///   - log: Told of stores that did not give what another one gave.
+  ///   - hidden: Asked where no store has the object whole.
   static func firstAnswer<Result>(
-    in stores: [RepositoryStore], for name: ObjectName, log: ReadLog? = nil,
+    in stores: [RepositoryStore], for name: ObjectName, log: ReadLog? = nil, hidden: HiddenVersions? = nil,
     _ body: (RepositoryStore) throws -> Result
   ) throws -> Result {
     var failures: [(store: RepositoryStore, error: any Error)] = []
@@ -237,6 +245,16 @@ public struct Repository: Sendable {
       failures = []
     }
     for store in stores { if let result = try ask(store) { return result } }
+    let reasons = failures
+    for (store, error) in reasons {
+      for version in hidden?.versions(of: name, in: store, after: error) ?? [] {
+        failures = reasons
+        guard let result = try ask(version) else { continue }
+        hidden?.prefer(version, for: name, in: store)
+        return result
+      }
+    }
+    failures = reasons
     if failures.count == 1 { throw failures[0].error }
     // "Missing" may be said only where every store said it.
     if let missing = failures.first?.error as? StorageError,
@@ -263,7 +281,7 @@ public struct Repository: Sendable {
     do {
       return try reader.read(frame)
     } catch let error where error is StorageError || error is RepositoryError {
-      if stores.count == 1 { throw error }
+      if stores.count == 1, hidden == nil { throw error }
       // Every store holds the same bytes, so the frame lies at the same place.
       return try read(reader.kind, reader.name) { try $0.read(frame) }
     }

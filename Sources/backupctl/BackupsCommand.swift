@@ -26,7 +26,7 @@ struct BackupsCommand: ParsableCommand {
 
   func run() throws {
     let settings = try shared.loadConfiguration()
-    let repository = try shared.openRepository(settings, only: store, asOf: past.moment())
+    let repository = try shared.openForReading(settings, only: store, asOf: past.moment())
     if let cluster { try ClusterChoice.check(cluster, settings, repository) }
     let (all, damaged, unheard) = try BackupCatalog(repository).listWithArchives(cluster)
     for (store, report) in unheard.sorted(by: { $0.key < $1.key }) {

@@ -37,7 +37,7 @@ struct DumpCommand: ParsableCommand {
   }
 
   func run() throws {
-    let repository = try shared.openRepository(shared.loadConfiguration(), asOf: past.moment())
+    let repository = try shared.openForReading(shared.loadConfiguration(), asOf: past.moment())
     let cancellation = Interruption.cancellation()
     let reader = try DumpReader(try BackupCatalog(repository).open(backup))
     let archives = try DumpStream.archives(of: reader)

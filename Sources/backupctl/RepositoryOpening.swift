@@ -72,4 +72,10 @@ extension SharedOptions {
   ) throws -> Repository {
     try RepositoryOpening(configuration.repository, self).open(only: store, asOf: moment, isTold: isTold)
   }
+  /// The same for who reads backups and WAL: from older versions as well, where objects were spoilt.
+  func openForReading(
+    _ configuration: Configuration, only store: StoreID? = nil, asOf moment: Timestamp? = nil
+  ) throws -> Repository {
+    try openRepository(configuration, only: store, asOf: moment).seekingHidden()
+  }
 }

@@ -83,7 +83,7 @@ struct RestoreCommand: ParsableCommand {
     let settings = try shared.loadConfiguration()
     let target = try targets.target()
     let asOf = try past.moment()
-    let repository = try shared.openRepository(settings, only: store, asOf: asOf)
+    let repository = try shared.openForReading(settings, only: store, asOf: asOf)
     try ClusterChoice.check(cluster, settings, repository)
     let options = try restoreOptions(target, asOf: asOf, workers: settings.daemon.workers)
     let plan = try RestorePlanner(repository: repository).plan(options)

@@ -46,7 +46,7 @@ struct RestoreDumpCommand: ParsableCommand {
     // pg_restore may stop reading early; how it ended tells why.
     signal(SIGPIPE, SIG_IGN)
     let settings = try shared.loadConfiguration()
-    let repository = try shared.openRepository(settings, asOf: past.moment())
+    let repository = try shared.openForReading(settings, asOf: past.moment())
     let reader = try BackupCatalog(repository).open(backup)
     let cluster = settings.cluster(reader.header.cluster)
     var options = DumpLoading.Options(

@@ -26,7 +26,7 @@ struct ShowCommand: ParsableCommand {
 
   func run() throws {
     let settings = try shared.loadConfiguration()
-    let repository = try shared.openRepository(settings, only: store, asOf: past.moment())
+    let repository = try shared.openForReading(settings, only: store, asOf: past.moment())
     let catalog = BackupCatalog(repository)
     let reader = try catalog.open(backup)
     let header = reader.header

@@ -13,7 +13,7 @@ struct StoredWALOptions: ParsableArguments {
   /// Calls `body` for each lineage. Stores that do not answer are warned of: what they hold is not shown.
   func forEachLineage(_ body: (Lineage, WALCatalog) throws -> Void) throws {
     let settings = try shared.loadConfiguration()
-    let repository = try shared.openRepository(settings, asOf: past.moment())
+    let repository = try shared.openForReading(settings, asOf: past.moment())
     if let cluster { try ClusterChoice.check(cluster, settings, repository) }
     for name in try cluster.map({ [$0] }) ?? repository.clusters() {
       for lineage in try repository.lineages(of: name) {

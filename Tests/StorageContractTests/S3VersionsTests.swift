@@ -58,6 +58,34 @@ import Transfer
     }
   }
 
+  @Test("gives what lies under an object, the oldest first", arguments: [ObjectServer.Kind.ceph, .moto])
+  func hidden(kind: ObjectServer.Kind) throws {
+    try ObjectServer.run(kind) { server in
+      try server.makeBucket("past", .versioned)
+      let store = TestBucket.store("past", on: server, prefix: "pg", pageSize: 3)
+      for name in ["a/1", "a/10", "a/2"] { try put(name, name, store) }
+      try server.amazon(
+        """
+        import time
+        time.sleep(1.1)
+        for round in range(12): s3.put_object(Bucket="past", Key="pg/a/1", Body=b"%d" % round)
+        s3.delete_object(Bucket="past", Key="pg/a/2")
+        """)
+      func hidden(_ text: String) throws -> [String] {
+        try store.hiddenVersions(of: name(text)).map {
+          String(decoding: try $0.once.readAll(name(text)), as: UTF8.self)
+        }
+      }
+      let found = try hidden("a/1")
+      #expect(found.count == 8 && found[0] == "a/1" && !found.contains("11"), "\(found)")
+      #expect(try hidden("a/2") == ["a/2"])
+      for text in ["a/10", "a", "never"] { #expect(try hidden(text) == []) }
+      let one = try #require(try store.hiddenVersions(of: name("a/1")).first)
+      #expect(throws: StorageError.self) { try put("a/1", "over", one) }
+    }
+    #expect(try PosixStore(root: "/nowhere").hiddenVersions(of: name("a/1")).isEmpty)
+  }
+
   @Test("knows what was frozen and is deleted")
   func frozen() throws {
     try ObjectServer.run(.moto) { server in
