@@ -183,12 +183,13 @@ extension BackupSite {
             try site.backupctl("status").status == .exited(3)
           }
           try site.writeConfiguration(
-            site.standardConfiguration.replacing("kind: physical,", with: "kind: physical, schedule: \"0 3 * * *\","))
+            site.standardConfiguration.replacing(
+              "kind: physical,", with: "kind: physical, schedule: \"\(FarSchedule.daily)\","))
           daemon.program.signal(SIGHUP)
           try Poll.until(.seconds(10), "exit status 0", every: .milliseconds(100)) {
             try site.backupctl("status").succeeded
           }
-          #expect(try site.json("jobs")[0]["schedule"].text == "0 3 * * *")
+          #expect(try site.json("jobs")[0]["schedule"].text == FarSchedule.daily)
         }
       }
     }

@@ -11,10 +11,10 @@ struct JobConditionTests {
     try PostgresServer.run { server in
       let jobs = (
         "jobs:\n",
-        "jobs:\n  proof: {kind: drill, cluster: main, schedule: \"0 3 * * *\", missed: skip}\n"
+        "jobs:\n  proof: {kind: drill, cluster: main, schedule: \"\(FarSchedule.daily)\", missed: skip}\n"
       )
       let change: (inout BackupSite.Options) -> Void = {
-        $0.physical = ["schedule: \"0 2 * * *\"", "missed: skip"]
+        $0.physical = ["schedule: \"\(FarSchedule.daily)\"", "missed: skip"]
         $0.clusterKeys = ["programs: \(server.binDirectory)"]
       }
       try BackupSite.run(server, change: change) { site in
@@ -33,7 +33,7 @@ struct JobConditionTests {
           try ConditionSite.run(channels) { conditions in
             let (backup, drill) = ("no-success:physical", "no-success:proof")
             let text = try conditions.expectRaised(backup, severity: "critical", besides: [drill])
-            #expect(text.contains("By its schedule, \"0 2 * * *\", it should have by"), "\(text)")
+            #expect(text.contains("By its schedule, \"\(FarSchedule.daily)\", it should have by"), "\(text)")
             try conditions.expectRaised(drill, severity: "critical", besides: [backup])
             try site.backup()
             try conditions.expectResolved(backup, besides: [drill])
@@ -46,17 +46,18 @@ struct JobConditionTests {
     }
   }
 
-  /// Has the daemon's state say that what it did today was so many days ago.
+  /// Has the daemon's state say that what it did just now was so many days ago.
   private static func age(_ site: BackupSite, days: Int) throws {
     let format = ISO8601DateFormatter()
     format.formatOptions = [.withFullDate]
-    let (today, then) = (Date(), Date().addingTimeInterval(-86400 * Double(days)))
+    func day(_ ago: Int) -> String { format.string(from: Date().addingTimeInterval(-86400 * Double(ago))) + "T" }
     for name in try FileManager.default.subpathsOfDirectory(atPath: site.state)
     where name == "monitor.json" || name.hasPrefix("jobs/") || name.hasPrefix("runs/") {
       let path = site.state + "/" + name
-      guard let text = try? String(contentsOfFile: path, encoding: .utf8) else { continue }
-      try text.replacingOccurrences(of: format.string(from: today) + "T", with: format.string(from: then) + "T")
-        .write(toFile: path, atomically: false, encoding: .utf8)
+      guard var text = try? String(contentsOfFile: path, encoding: .utf8) else { continue }
+      // It may have begun before midnight.
+      for ago in [1, 0] { text = text.replacingOccurrences(of: day(ago), with: day(ago + days)) }
+      try text.write(toFile: path, atomically: false, encoding: .utf8)
     }
   }
 

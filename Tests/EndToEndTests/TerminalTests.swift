@@ -121,8 +121,8 @@ import Testing
       \(lines { "  \($0): {connection: \"\(site.options.connection)\"}" })
       jobs:
       \(lines { "  \($0)-wal: {kind: wal, cluster: \($0), partial-interval: 1s}" })
-      \(lines { "  \($0)-nightly: {kind: physical, cluster: \($0), schedule: \"0 2 * * *\"}" })
-      \(lines { "  \($0)-weekly: {kind: physical, cluster: \($0), schedule: \"0 3 * * 0\", full: true}" })
+      \(lines { "  \($0)-nightly: {kind: physical, cluster: \($0), schedule: \"\(FarSchedule.daily)\"}" })
+      \(lines { "  \($0)-weekly: {kind: physical, cluster: \($0), schedule: \"\(FarSchedule.daily.dropLast())0\", full: true}" })
       tiers:
       \(lines { "  \($0)-tokens: {cluster: \($0), rpo: 5m, rto: 15m}" })
       \(lines { "  \($0)-audit: {cluster: \($0), rpo: 1h, rto: 4h}" })

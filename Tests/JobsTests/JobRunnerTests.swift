@@ -32,7 +32,8 @@ import Testing
         let restarted = fixture.restarted()
         let missed = JobSet(
           jobs: [
-            try fixture.job("daily", schedule: "0 2 * * *"), try fixture.job("hourly", schedule: "0 * * * *"),
+            try fixture.job("daily", schedule: FarSchedule.daily),
+            try fixture.job("hourly", schedule: FarSchedule.hourly),
           ])
         try await restarted.running(missed) {
           try await fixture.wait(for: "both missed runs") {
@@ -64,7 +65,7 @@ import Testing
       try await JobsFixture.run(server) { fixture in
         let id = try JobID("nightly")
         try fixture.state.markDue(yesterday, of: id)
-        let jobs = JobSet(jobs: [try fixture.job("nightly", schedule: "0 2 * * *", missed: .skip)])
+        let jobs = JobSet(jobs: [try fixture.job("nightly", schedule: FarSchedule.daily, missed: .skip)])
         for _ in 0..<2 {
           let restarted = fixture.restarted()
           try await restarted.running(jobs) {
@@ -117,7 +118,7 @@ import Testing
     try await PostgresServer.run { server in
       try await JobsFixture.run(server) { fixture in
         let broken = try fixture.job("broken", connection: Secret("host=/nowhere user=postgres"))
-        let nightly = try fixture.job("nightly", schedule: "0 2 * * *")
+        let nightly = try fixture.job("nightly", schedule: FarSchedule.daily)
         try fixture.state.markDue(.now(), of: nightly.id)
         try await fixture.running(JobSet(jobs: [broken, nightly])) {
           let failed = try await fixture.ended(try await fixture.runner.start(broken.id).run)
