@@ -11,26 +11,35 @@ final class HiddenVersions: Sendable {
     var name: ObjectName
     var store: StoreID
   }
-  private let known = Mutex<[Key: [RepositoryStore]]>([:])
+  private struct Known {
+    var versions: [Key: [RepositoryStore]] = [:]
+    /// Stores that do not say: without the rights, or on a server that does not know the question.
+    var silent: Set<StoreID> = []
+  }
+  private let known = Mutex(Known())
 
   /// - Parameter error: Why the store did not give the object.
   /// - Returns: Nothing where that is no sign that somebody spoilt it.
   func versions(of name: ObjectName, in store: RepositoryStore, after error: any Error) -> [RepositoryStore] {
     guard Self.mayBeSpoilt(name, error) else { return [] }
     let key = Key(name: name, store: store.id)
-    if let known = known.withLock({ $0[key] }) { return known }
-    // Rights that do not let it be asked leave the reason that there is.
-    guard let hidden = try? store.objects.hiddenVersions(of: name) else { return [] }
-    let versions = hidden.enumerated().map { number, objects in
-      RepositoryStore(id: StoreID(unchecked: "\(store.id)-hidden-\(number)"), objects: objects)
+    if let known = known.withLock({ $0.versions[key] ?? ($0.silent.contains(store.id) ? [] : nil) }) { return known }
+    do {
+      let versions = try store.objects.hiddenVersions(of: name).enumerated().map { number, objects in
+        RepositoryStore(id: StoreID(unchecked: "\(store.id)-hidden-\(number)"), objects: objects)
+      }
+      known.withLock { $0.versions[key] = versions }
+      return versions
+    } catch {
+      // What is wrong with the object is what matters; and each question may take a while.
+      known.withLock { _ = $0.silent.insert(store.id) }
+      return []
     }
-    known.withLock { $0[key] = versions }
-    return versions
   }
 
   /// From now on only this one.
   func prefer(_ version: RepositoryStore, for name: ObjectName, in store: RepositoryStore) {
-    known.withLock { $0[Key(name: name, store: store.id)] = [version] }
+    known.withLock { $0.versions[Key(name: name, store: store.id)] = [version] }
   }
 
   /// A manifest that is gone was deleted with its backup, and WAL that is not there may be on its way.

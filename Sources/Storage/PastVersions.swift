@@ -16,6 +16,8 @@ enum HiddenVersionLimits {
   /// What was put first is ours.
   static let versions = 8
   static let pages = 100
+  /// A server that does not know the question may say so like one that is busy.
+  static let patience: Duration = .seconds(10)
 }
 
 /// A store that holds what was.

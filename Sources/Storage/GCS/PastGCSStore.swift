@@ -61,7 +61,8 @@ final class PastGCSStore: PastStore {
     let key = store.key(name.text)
     var found: [Version] = []
     var pages = 0
-    try PastGCSStore(store, .now()).forEachPage(of: key, delimited: false) { page in
+    let asking = store.trying(total: HiddenVersionLimits.patience)
+    try PastGCSStore(asking, .now()).forEachPage(of: key, delimited: false) { page in
       let items = page.items ?? []
       found += items.filter { $0.name == key }.compactMap(Version.init).filter { $0.deleted != nil }
       pages += 1

@@ -121,7 +121,7 @@ extension S3Store {
       let key = key(name.text)
       var found: [S3Version] = []
       var pages = 0
-      try forEachPageOfVersions(of: key, delimited: false) { page in
+      try trying(total: HiddenVersionLimits.patience).forEachPageOfVersions(of: key, delimited: false) { page in
         found += page.entries.filter { $0.key == key && !$0.isLatest }.compactMap(\.version)
         pages += 1
         return !page.isPast(key) && pages < HiddenVersionLimits.pages
