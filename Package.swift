@@ -150,7 +150,9 @@ let package = Package(
       linkerSettings: [.unsafeFlags(["-static-executable"], .when(configuration: .release))]),
 
     // Tests.
-    .target(name: "TestSupport", dependencies: ["BackupModel"], path: "Tests/TestSupport", swiftSettings: settings),
+    .target(
+      name: "TestSupport", dependencies: ["BackupModel", "BlockingWork", "Storage"], path: "Tests/TestSupport",
+      swiftSettings: settings),
     tests(
       "ToolsTests",
       [

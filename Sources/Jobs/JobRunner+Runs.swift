@@ -268,7 +268,7 @@ extension JobRunner {
 
   /// What was asked of stores beyond this host since they were opened.
   public func requestCounts() -> [StoreRequests] {
-    (repository.stores + repository.archives).compactMap(\.requests).sorted { $0.store < $1.store }
+    repository.allStores.compactMap(\.requests).sorted { $0.store < $1.store }
   }
 
   public func walStatus() -> [WALStatus] {

@@ -164,7 +164,7 @@ struct RequestCounts: Sendable {
 
   init(_ repository: Repository) {
     counts = Dictionary(
-      (repository.stores + repository.archives).compactMap { store in
+      repository.allStores.compactMap { store in
         store.requests.map { (store.id, $0) }
       }, uniquingKeysWith: { $1 })
   }

@@ -68,7 +68,7 @@ extension Monitor {
     let wal = await sources.walStatus()
     let lags = await sources.lags()
     observations.clusters = plan.clusters.map { cluster in observe(cluster, wal.first { $0.cluster == cluster.id }) }
-    observations.stores = (repository.stores + repository.archives).map { store in
+    observations.stores = repository.allStores.map { store in
       let lag = lags.first { $0.store == store.id }
       return StoreObservation(
         store.id, location: store.objects.location, root: roots.look(store.id, patience: patience),

@@ -100,7 +100,7 @@ public actor Monitor {
     for cluster in plan.clusters where servers.begin(cluster.id) {
       group.addTask { await self.askServer(cluster, limit: patience * 3) }
     }
-    for store in repository.stores + repository.archives where roots.begin(store.id) {
+    for store in repository.allStores where roots.begin(store.id) {
       group.addTask { await self.askRoot(store, repository) }
     }
     for cluster in plan.clusters {

@@ -67,12 +67,12 @@ extension ObjectName {
 extension Repository {
   /// The same, whose reads are noted in a log; see ``seekingHidden()``.
   public func noting(in log: ReadLog) -> Repository {
-    Repository(id: id, keys: keys, stores: stores + archives, log: log, hidden: hidden ?? HiddenVersions())
+    Repository(id: id, keys: keys, stores: allStores, log: log, hidden: hidden ?? HiddenVersions())
   }
 
   /// The same, which reads what was spoilt from older versions of it, where buckets keep them; otherwise stores are seen as
   /// they are.
   public func seekingHidden() -> Repository {
-    Repository(id: id, keys: keys, stores: stores + archives, log: log, hidden: hidden ?? HiddenVersions())
+    Repository(id: id, keys: keys, stores: allStores, log: log, hidden: hidden ?? HiddenVersions())
   }
 }

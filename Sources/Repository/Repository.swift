@@ -53,6 +53,7 @@ public struct Repository: Sendable {
   public let stores: [RepositoryStore]
   /// Stores that hold copies for themselves. Nothing is read from them, and nothing waits for them.
   public let archives: [RepositoryStore]
+  public var allStores: [RepositoryStore] { stores + archives }
   /// What one store could not give and another gave; nil where nobody looks.
   let log: ReadLog?
   /// Where spoilt objects are sought; nil where the stores are to be seen as they are.
@@ -81,7 +82,7 @@ public struct Repository: Sendable {
 
   /// What it is in one of its stores, archives among them; nil where there is none of this name.
   public func alone(in store: StoreID) -> Repository? {
-    (stores + archives).first { $0.id == store }.map { Repository(id: id, keys: keys, stores: [$0.alone]) }
+    allStores.first { $0.id == store }.map { Repository(id: id, keys: keys, stores: [$0.alone]) }
   }
 
   /// The root document: `repository.json`.
@@ -184,7 +185,7 @@ public struct Repository: Sendable {
   /// What it is without some of its stores.
   public func without(_ stores: Set<StoreID>) -> Repository {
     Repository(
-      id: id, keys: keys, stores: (self.stores + archives).filter { !stores.contains($0.id) }, log: log, hidden: hidden)
+      id: id, keys: keys, stores: allStores.filter { !stores.contains($0.id) }, log: log, hidden: hidden)
   }
 
   /// Read before the rest: another version may have any form.

@@ -107,7 +107,7 @@ public enum ConfiguredRepository {
   /// - Throws: Why the first of those that could not be swept was not, once all others are.
   public static func sweep(_ repository: Repository) throws {
     var failure: (any Error)?
-    for store in repository.stores + repository.archives {
+    for store in repository.allStores {
       do {
         try (store.objects as? PosixStore)?.sweep()
         try (store.objects as? SFTPStore)?.sweep()

@@ -40,11 +40,11 @@ extension BackupSite {
 }
 
 /// A store whose clock is ahead: what is written now was written then. Older objects keep their age.
-private struct LaterStore: ObjectStore {
+private struct LaterStore: ForwardingStore {
   let store: any ObjectStore
+  var base: any ObjectStore { store }
   let later: Duration
   let begin: Timestamp
-  var location: String { store.location }
   var locks: (any ObjectLocks)? { store.locks }
 
   func list(below prefix: String) throws -> Listing {
@@ -57,13 +57,5 @@ private struct LaterStore: ObjectStore {
     }
     return listing
   }
-  func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
-    try store.put(name, bytes, cancellation: cancellation)
-  }
-  func size(of name: ObjectName) throws -> Int64? { try store.size(of: name) }
-  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
-    try store.read(name, at: offset, into: buffer)
-  }
-  func delete(_ name: ObjectName) throws { try store.delete(name) }
   func delete(_ names: [ObjectName]) throws { try store.delete(names) }
 }

@@ -33,18 +33,9 @@ import Transfer
 }
 
 /// A directory that is asked as if it were across a network.
-private struct CountedStore: ObjectStore {
+private struct CountedStore: ForwardingStore {
   let store: PosixStore
+  var base: any ObjectStore { store }
   let counters: TransferCounters? = TransferCounters()
 
-  var location: String { store.location }
-  func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
-    try store.put(name, bytes, cancellation: cancellation)
-  }
-  func size(of name: ObjectName) throws -> Int64? { try store.size(of: name) }
-  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
-    try store.read(name, at: offset, into: buffer)
-  }
-  func list(below prefix: String) throws -> Listing { try store.list(below: prefix) }
-  func delete(_ name: ObjectName) throws { try store.delete(name) }
 }

@@ -63,11 +63,11 @@ import Testing
 }
 
 /// A store whose next requests get lost.
-private final class SilentStore: ObjectStore {
+private final class SilentStore: ForwardingStore {
   let lost = Mutex(0)
   private let store: PosixStore
+  var base: any ObjectStore { store }
   init(_ store: PosixStore) { self.store = store }
-  var location: String { store.location }
 
   private func ask(_ name: ObjectName?) throws {
     let isLost = lost.withLock { lost in

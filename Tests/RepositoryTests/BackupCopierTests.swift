@@ -3,6 +3,7 @@ import BlockingWork
 import Foundation
 import Storage
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import KeyManagement
@@ -189,12 +190,12 @@ import Testing
 }
 
 /// A store where every lock is about to end, and what was locked for longer is noted.
-private final class LockingStore: ObjectStore, ObjectLocks {
+private final class LockingStore: ForwardingStore, ObjectLocks {
   let extended = Mutex<Set<ObjectName>>([])
   private let store: any ObjectStore
+  var base: any ObjectStore { store }
   init(_ store: any ObjectStore) { self.store = store }
 
-  var location: String { store.location }
   var locks: (any ObjectLocks)? { self }
   var period: Duration { .seconds(3600) }
 
@@ -204,13 +205,4 @@ private final class LockingStore: ObjectStore, ObjectLocks {
   }
   func extend(_ name: ObjectName, to end: Timestamp) throws { extended.withLock { _ = $0.insert(name) } }
   func requireUsable() throws {}
-  func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
-    try store.put(name, bytes, cancellation: cancellation)
-  }
-  func size(of name: ObjectName) throws -> Int64? { try store.size(of: name) }
-  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
-    try store.read(name, at: offset, into: buffer)
-  }
-  func list(below prefix: String) throws -> Listing { try store.list(below: prefix) }
-  func delete(_ name: ObjectName) throws { try store.delete(name) }
 }

@@ -2,13 +2,15 @@ import BackupModel
 import BlockingWork
 import Storage
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Repository
 
 /// A real store that notes what it is asked.
-private final class NotingStore: ObjectStore {
+private final class NotingStore: ForwardingStore {
   private let store: any ObjectStore
+  var base: any ObjectStore { store }
   private let asked = Mutex<[String]>([])
 
   init(_ store: any ObjectStore) { self.store = store }
@@ -22,7 +24,6 @@ private final class NotingStore: ObjectStore {
   }
   private func note(_ question: String) { asked.withLock { $0.append(question) } }
 
-  var location: String { store.location }
   func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
     note("put \(name)")
     try store.put(name, bytes, cancellation: cancellation)

@@ -80,7 +80,7 @@ struct RepositoryFixture {
 }
 
 /// A real store with a switch for each thing that can fail.
-final class FaultyStore: ObjectStore {
+final class FaultyStore: ForwardingStore {
   struct Faults: Sendable {
     /// Puts that succeed before every later one fails.
     var putsLeft = Int.max
@@ -94,9 +94,9 @@ final class FaultyStore: ObjectStore {
     var packClass: StorageClass?
   }
   let store: PosixStore
+  var base: any ObjectStore { store }
   let faults = Mutex(Faults())
   init(_ store: PosixStore) { self.store = store }
-  var location: String { store.location }
 
   func failure(_ name: ObjectName) -> StorageError {
     .failed("write", name, in: location, cause: ErrorReport(summary: "the disk is gone"), retry: .useless)

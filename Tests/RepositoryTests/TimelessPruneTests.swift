@@ -3,13 +3,15 @@ import BlockingWork
 import Foundation
 import Storage
 import Synchronization
+import TestSupport
 import Testing
 
 @testable import Repository
 
 /// A store that lists without times, as one on an SFTP server does.
-private final class TimelessStore: ObjectStore {
+private final class TimelessStore: ForwardingStore {
   private let store: any ObjectStore
+  var base: any ObjectStore { store }
   private struct State {
     var asked: Set<ObjectName> = []
     var lists: [String] = []
@@ -19,7 +21,6 @@ private final class TimelessStore: ObjectStore {
 
   init(_ store: any ObjectStore) { self.store = store }
 
-  var location: String { store.location }
   /// Names whose times were asked for.
   var asked: Set<ObjectName> { state.withLock { $0.asked } }
   /// Prefixes that were listed.
@@ -48,14 +49,6 @@ private final class TimelessStore: ObjectStore {
     for index in listing.objects.indices { listing.objects[index].modified = nil }
     return listing
   }
-  func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
-    try store.put(name, bytes, cancellation: cancellation)
-  }
-  func size(of name: ObjectName) throws -> Int64? { try store.size(of: name) }
-  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
-    try store.read(name, at: offset, into: buffer)
-  }
-  func delete(_ name: ObjectName) throws { try store.delete(name) }
 }
 
 @Suite("Prune of a store that lists without times") struct TimelessPruneTests {

@@ -78,8 +78,9 @@ final class EventLog: Sendable {
 }
 
 /// The real store behind a switch: while it is off, nothing can be written, as with a disk that is full or away.
-final class FaultyStore: ObjectStore {
+final class FaultyStore: ForwardingStore {
   private let store: PosixStore
+  var base: any ObjectStore { store }
   private let failing = Mutex(false)
   init(_ store: PosixStore) { self.store = store }
 
@@ -87,7 +88,6 @@ final class FaultyStore: ObjectStore {
     get { failing.withLock { $0 } }
     set { failing.withLock { $0 = newValue } }
   }
-  var location: String { store.location }
 
   func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
     if isFailing {
@@ -96,12 +96,6 @@ final class FaultyStore: ObjectStore {
     }
     try store.put(name, bytes, cancellation: cancellation)
   }
-  func size(of name: ObjectName) throws -> Int64? { try store.size(of: name) }
-  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
-    try store.read(name, at: offset, into: buffer)
-  }
-  func list(below prefix: String) throws -> Listing { try store.list(below: prefix) }
-  func delete(_ name: ObjectName) throws { try store.delete(name) }
 }
 
 extension PostgresServer {

@@ -76,9 +76,10 @@ private final class ShippingSite: Sendable {
 }
 
 /// A real store behind a gate: while it is shut, whoever puts something waits, as for a disk that hangs.
-private final class GatedStore: ObjectStore {
+private final class GatedStore: ForwardingStore {
   let id: StoreID
   private let store: PosixStore
+  var base: any ObjectStore { store }
   private let isShut = Mutex(false)
 
   init(_ name: String, in directory: String) {
@@ -89,17 +90,10 @@ private final class GatedStore: ObjectStore {
   func shut() { isShut.withLock { $0 = true } }
   func open() { isShut.withLock { $0 = false } }
 
-  var location: String { store.location }
   func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
     while isShut.withLock({ $0 }) { try cancellation.sleep(.milliseconds(2)) }
     try store.put(name, bytes, cancellation: cancellation)
   }
-  func size(of name: ObjectName) throws -> Int64? { try store.size(of: name) }
-  func read(_ name: ObjectName, at offset: Int64, into buffer: UnsafeMutableRawBufferPointer) throws {
-    try store.read(name, at: offset, into: buffer)
-  }
-  func list(below prefix: String) throws -> Listing { try store.list(below: prefix) }
-  func delete(_ name: ObjectName) throws { try store.delete(name) }
 }
 
 @Suite("Shipping WAL to several stores") struct ShippingTests {
