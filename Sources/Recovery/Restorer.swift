@@ -32,7 +32,7 @@ public final class Restorer: Sendable {
   ) {
     self.thaw = thaw
     self.pages = pages
-    self.repository = repository.noting(in: reads)
+    self.repository = repository.noting(in: reads).seekingHidden()
     self.options = options
     self.plan = plan
   }

@@ -55,7 +55,7 @@ public struct WALFetch: Sendable {
   ///   - until: The restore's planned end: WAL is served up to there and no further. Nil for a standby.
   ///   - directory: The data directory, where PostgreSQL runs the command; its control file says which lineage it is.
   public init(repository: Repository, cluster: ClusterID, until: WALPosition?, directory: String = ".") {
-    self.repository = repository.noting(in: reads)
+    self.repository = repository.noting(in: reads).seekingHidden()
     self.cluster = cluster
     self.until = until
     self.directory = directory

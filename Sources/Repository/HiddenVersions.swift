@@ -18,14 +18,33 @@ final class HiddenVersions: Sendable {
   }
   private let known = Mutex(Known())
 
-  /// - Parameter error: Why the store did not give the object.
-  /// - Returns: Nothing where that is no sign that somebody spoilt it.
-  func versions(of name: ObjectName, in store: RepositoryStore, after error: any Error) -> [RepositoryStore] {
-    guard Self.mayBeSpoilt(name, error) else { return [] }
-    let key = Key(name: name, store: store.id)
+  /// Runs `body` on versions of an object until one gives an answer, which is asked first from then on.
+  /// - Parameter failures: Why the stores did not give it.
+  /// - Returns: Nil where none does.
+  func firstAnswer<Result>(
+    for name: ObjectName, after failures: [(store: RepositoryStore, error: any Error)],
+    _ body: (RepositoryStore) throws -> Result
+  ) throws -> Result? {
+    for (store, error) in failures where Self.mayBeSpoilt(name, error) {
+      let key = Key(name: name, store: store.id)
+      for version in versions(key, in: store) {
+        do {
+          let result = try body(version)
+          known.withLock { $0.versions[key] = [version] }
+          return result
+        } catch let error where error is StorageError || error is RepositoryError {
+          // What the store itself has is what is told of.
+          continue
+        }
+      }
+    }
+    return nil
+  }
+
+  private func versions(_ key: Key, in store: RepositoryStore) -> [RepositoryStore] {
     if let known = known.withLock({ $0.versions[key] ?? ($0.silent.contains(store.id) ? [] : nil) }) { return known }
     do {
-      let versions = try store.objects.hiddenVersions(of: name).enumerated().map { number, objects in
+      let versions = try store.objects.hiddenVersions(of: key.name).enumerated().map { number, objects in
         RepositoryStore(id: StoreID(unchecked: "\(store.id)-hidden-\(number)"), objects: objects)
       }
       known.withLock { $0.versions[key] = versions }
@@ -35,11 +54,6 @@ final class HiddenVersions: Sendable {
       known.withLock { _ = $0.silent.insert(store.id) }
       return []
     }
-  }
-
-  /// From now on only this one.
-  func prefer(_ version: RepositoryStore, for name: ObjectName, in store: RepositoryStore) {
-    known.withLock { $0.versions[Key(name: name, store: store.id)] = [version] }
   }
 
   /// A manifest that is gone was deleted with its backup, and WAL that is not there may be on its way.

@@ -65,13 +65,13 @@ extension ObjectName {
 }
 
 extension Repository {
-  /// The same, whose reads are noted in a log; see ``seekingHidden()``.
+  /// The same, whose reads are noted in a log.
   public func noting(in log: ReadLog) -> Repository {
-    Repository(id: id, keys: keys, stores: allStores, log: log, hidden: hidden ?? HiddenVersions())
+    Repository(id: id, keys: keys, stores: allStores, log: log, hidden: hidden)
   }
 
-  /// The same, which reads what was spoilt from older versions of it, where buckets keep them; otherwise stores are seen as
-  /// they are.
+  /// The same, which reads what was spoilt from older versions of it, where buckets keep them: for whoever reads backups and
+  /// WAL back. Otherwise stores are seen as they are: what is made new must not lean on what only lies hidden.
   public func seekingHidden() -> Repository {
     Repository(id: id, keys: keys, stores: allStores, log: log, hidden: hidden ?? HiddenVersions())
   }

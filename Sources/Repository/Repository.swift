@@ -214,8 +214,9 @@ public struct Repository: Sendable {
 
   /// Runs `body` on one store after another until one gives an answer.
   ///
-  /// Missing, unreadable and damaged objects are sought in the next store, and in the end, see
-  /// ``seekingHidden()``, under what was put over them. Where none has it, a single store's own error is thrown, or ``RepositoryError/unavailable(_:_:)`` with the reasons of all.
+  /// Missing, unreadable and damaged objects are sought in the next store, and in the end, see ``seekingHidden()``, under
+  /// what was put over them. Where none has it, a single store's own error is thrown, or
+  /// ``RepositoryError/unavailable(_:_:)`` with the reasons of all.
   public func firstAnswer<Result>(
     for name: ObjectName, _ body: (RepositoryStore) throws -> Result
   ) throws -> Result {
@@ -230,10 +231,11 @@ public struct Repository: Sendable {
     _ body: (RepositoryStore) throws -> Result
   ) throws -> Result {
     var failures: [(store: RepositoryStore, error: any Error)] = []
+    func tell() { for failure in failures { log?.note(name, failure.error, in: failure.store) } }
     func ask(_ store: RepositoryStore) throws -> Result? {
       do {
         let result = try body(store)
-        for failure in failures { log?.note(name, failure.error, in: failure.store) }
+        tell()
         return result
       } catch let error where error is StorageError || error is RepositoryError {
         failures.append((store, error))
@@ -246,16 +248,10 @@ public struct Repository: Sendable {
       failures = []
     }
     for store in stores { if let result = try ask(store) { return result } }
-    let reasons = failures
-    for (store, error) in reasons {
-      for version in hidden?.versions(of: name, in: store, after: error) ?? [] {
-        failures = reasons
-        guard let result = try ask(version) else { continue }
-        hidden?.prefer(version, for: name, in: store)
-        return result
-      }
+    if let result = try hidden?.firstAnswer(for: name, after: failures, body) {
+      tell()
+      return result
     }
-    failures = reasons
     if failures.count == 1 { throw failures[0].error }
     // "Missing" may be said only where every store said it.
     if let missing = failures.first?.error as? StorageError,
