@@ -1,6 +1,7 @@
 internal import BackupModel
 internal import BlockingWork
 internal import Synchronization
+internal import Transfer
 
 /// What is known of names in a bucket as it was at a moment.
 final class PastVersions<Version: Sendable>: Sendable {
@@ -20,10 +21,19 @@ enum HiddenVersionLimits {
   static let patience: Duration = .seconds(10)
 }
 
-/// A store that holds what was.
-protocol PastStore: HTTPStore {}
+/// What another store held at a moment; only for reading.
+protocol PastStore: HTTPStore {
+  associatedtype Present: HTTPStore
+  var store: Present { get }
+  var moment: Timestamp { get }
+}
 
 extension PastStore {
+  var location: String { "\(store.location) as of \(moment)" }
+  var prefix: String { store.prefix }
+  var counters: TransferCounters? { store.counters }
+  var parallelism: Int { store.parallelism }
+
   func put(_ name: ObjectName, _ bytes: UnsafeRawBufferPointer, cancellation: Cancellation) throws {
     throw refusal("write", name)
   }

@@ -27,9 +27,8 @@ import Transfer
   func past(kind: ObjectServer.Kind) throws {
     try ObjectServer.run(kind) { server in
       try server.makeBucket("past", .versioned)
-      let store = TestBucket.store("past", on: server, prefix: "pg", pageSize: 3)
-      let names = ["a/1", "a/10", "a/2", "a/b/3", "top"]
-      for name in names { try put(name, name, store) }
+      let bucket = VersionedBucket(TestBucket.store("past", on: server, prefix: "pg", pageSize: 3))
+      for name in VersionedBucket.names { try bucket.put(name, name) }
       let begin = try waitForNextSecond()
       try server.amazon(
         """
@@ -39,22 +38,7 @@ import Transfer
         s3.put_object(Bucket="past", Key="pg/a/new", Body=b"new")
         s3.delete_object(Bucket="past", Key="pg/top")
         """)
-      #expect(try texts(below: "a", store) == ["a/1": "again", "a/10": "a/10", "a/2": "overwritten 6", "a/new": "new"])
-      #expect(try store.size(of: name("top")) == nil)
-      let past = try store.asOf(begin)
-      #expect(try texts(below: "", past) == ["top": "top"])
-      #expect(try past.list(below: "").prefixes == ["a"])
-      #expect(try texts(below: "a", past) == ["a/1": "a/1", "a/10": "a/10", "a/2": "a/2"])
-      #expect(try texts(below: "a/b", past.once) == ["a/b/3": "a/b/3"])
-      // Without a list before.
-      let other = try store.asOf(begin)
-      #expect(try other.size(of: name("a/1")) == 3)
-      #expect(try String(decoding: other.readAll(name("a/2")), as: UTF8.self) == "a/2")
-      for text in ["a/new", "a", "never"] { #expect(try other.size(of: name(text)) == nil) }
-      let early = try store.asOf(begin - .seconds(3600))
-      #expect(try early.list(below: "a").objects.isEmpty && early.size(of: name("top")) == nil)
-      #expect(throws: StorageError.self) { try put("a/3", "3", past) }
-      #expect(throws: StorageError.self) { try past.delete(name("a/1")) }
+      try bucket.expectPast(begin)
     }
   }
 
@@ -62,8 +46,8 @@ import Transfer
   func hidden(kind: ObjectServer.Kind) throws {
     try ObjectServer.run(kind) { server in
       try server.makeBucket("past", .versioned)
-      let store = TestBucket.store("past", on: server, prefix: "pg", pageSize: 3)
-      for name in ["a/1", "a/10", "a/2"] { try put(name, name, store) }
+      let bucket = VersionedBucket(TestBucket.store("past", on: server, prefix: "pg", pageSize: 3))
+      for name in ["a/1", "a/10", "a/2"] { try bucket.put(name, name) }
       try server.amazon(
         """
         import time
@@ -71,19 +55,14 @@ import Transfer
         for round in range(12): s3.put_object(Bucket="past", Key="pg/a/1", Body=b"%d" % round)
         s3.delete_object(Bucket="past", Key="pg/a/2")
         """)
-      func hidden(_ text: String) throws -> [String] {
-        try store.hiddenVersions(of: name(text)).map {
-          String(decoding: try $0.once.readAll(name(text)), as: UTF8.self)
-        }
-      }
-      let found = try hidden("a/1")
+      let found = try bucket.hidden("a/1")
       #expect(found.count == 8 && found[0] == "a/1" && !found.contains("11"), "\(found)")
-      #expect(try hidden("a/2") == ["a/2"])
-      for text in ["a/10", "a", "never"] { #expect(try hidden(text) == []) }
-      let one = try #require(try store.hiddenVersions(of: name("a/1")).first)
-      #expect(throws: StorageError.self) { try put("a/1", "over", one) }
+      #expect(try bucket.hidden("a/2") == ["a/2"])
+      for text in ["a/10", "a", "never"] { #expect(try bucket.hidden(text) == []) }
+      let one = try #require(try bucket.store.hiddenVersions(of: VersionedBucket.name("a/1")).first)
+      #expect(throws: StorageError.self) { try VersionedBucket(one).put("a/1", "over") }
     }
-    #expect(try PosixStore(root: "/nowhere").hiddenVersions(of: name("a/1")).isEmpty)
+    #expect(try PosixStore(root: "/nowhere").hiddenVersions(of: VersionedBucket.name("a/1")).isEmpty)
   }
 
   @Test("knows what was frozen and is deleted")
@@ -92,16 +71,16 @@ import Transfer
       try server.makeBucket("cold", .versioned)
       let store = TestBucket.store("cold", on: server, packClass: "GLACIER")
       let pack = "clusters/a/7/packs/x"
-      try put(pack, "content", store)
+      try VersionedBucket(store).put(pack, "content")
       try server.slowThawing(seconds: 1)
       let begin = try waitForNextSecond()
-      try store.delete(name(pack))
+      try store.delete(VersionedBucket.name(pack))
       let past = try #require(try store.asOf(begin) as? any ThawingStore)
       let listed = try past.list(below: "clusters/a/7/packs").objects
       #expect(listed.map(\.storageClass) == [StorageClass("GLACIER")])
-      #expect(try past.thawState(of: name(pack)) == .frozen)
-      #expect { try past.readAll(name(pack)) } throws: { ($0 as? StorageError)?.isFrozen == true }
-      #expect { try past.thawState(of: name("clusters/a/7/packs/y")) } throws: {
+      #expect(try past.thawState(of: VersionedBucket.name(pack)) == .frozen)
+      #expect { try past.readAll(VersionedBucket.name(pack)) } throws: { ($0 as? StorageError)?.isFrozen == true }
+      #expect { try past.thawState(of: VersionedBucket.name("clusters/a/7/packs/y")) } throws: {
         ($0 as? StorageError)?.isMissing == true
       }
     }
@@ -142,39 +121,26 @@ import Transfer
         lineage + "gaps/g", lineage + "claims/b-j", lineage + "damage/p", lineage + "acceptances/1",
         lineage + "wal/00000001/000000010000000000000001.partial/0000-0001",
       ]
-      for name in kept + free { try put(name, name, store) }
+      for name in kept + free { try VersionedBucket(store).put(name, name) }
       let begin = Timestamp.now()
       // Another process, which remembers nothing.
       let locks = try #require(open().locks)
       for text in kept {
-        let end = try #require(try locks.end(of: name(text), after: begin), "\(kind): \(text)")
+        let end = try #require(try locks.end(of: VersionedBucket.name(text), after: begin), "\(kind): \(text)")
         #expect(abs((end - begin - day).components.seconds) < 60, "\(kind): \(text)")
       }
-      for text in free { #expect(try locks.end(of: name(text), after: begin) == nil, "\(text)") }
-      let pack = try name(kept[2])
+      for text in free { #expect(try locks.end(of: VersionedBucket.name(text), after: begin) == nil, "\(text)") }
+      let pack = try VersionedBucket.name(kept[2])
       try locks.extend(pack, to: begin + day * 30)
       let end = try #require(try open().locks?.end(of: pack, after: begin))
       #expect(abs((end - begin - day * 30).components.seconds) < 2)
-      #expect { try locks.end(of: name("keys/none"), after: begin) } throws: {
+      #expect { try locks.end(of: VersionedBucket.name("keys/none"), after: begin) } throws: {
         ($0 as? StorageError)?.isMissing == true
       }
       try locks.requireUsable()
       try server.makeBucket("plain")
       let plain = TestBucket.store("plain", on: server, lock: S3Lock(mode: .governance, period: day))
       #expect { try plain.locks?.requireUsable() } throws: { ErrorReport($0).description.contains("no object lock") }
-    }
-  }
-
-  private func name(_ text: String) throws -> ObjectName { try #require(ObjectName(text)) }
-
-  private func put(_ text: String, _ content: String, _ store: any ObjectStore) throws {
-    let name = try name(text)
-    try Array(content.utf8).withUnsafeBytes { try store.put(name, $0, cancellation: Cancellation()) }
-  }
-
-  private func texts(below prefix: String, _ store: any ObjectStore) throws -> [String: String] {
-    try store.list(below: prefix).objects.reduce(into: [:]) {
-      $0[$1.name.text] = String(decoding: try store.readAll($1.name), as: UTF8.self)
     }
   }
 

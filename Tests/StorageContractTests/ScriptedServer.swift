@@ -66,7 +66,16 @@ struct ScriptedServer {
     S3Store(
       S3Settings(bucket: "b", region: "us-east-1", endpoint: endpoint),
       credentials: AWSCredentials(.configured(keys), environment: [:]),
-      retries: RetrySchedule(
-        total: .milliseconds(500), first: .milliseconds(1), longest: .milliseconds(20), beyond: .zero))
+      retries: Self.retries)
   }
+
+  /// The same in Google's protocol.
+  func googleStore() -> GCSStore {
+    GCSStore(
+      GCSSettings(bucket: "b", endpoint: endpoint), credentials: GCPCredentials(.anonymous, environment: [:]),
+      retries: Self.retries)
+  }
+
+  private static let retries = RetrySchedule(
+    total: .milliseconds(500), first: .milliseconds(1), longest: .milliseconds(20), beyond: .zero)
 }

@@ -1,5 +1,4 @@
 public import BackupModel
-internal import Transfer
 
 /// A bucket of Google's with versions as it was at a moment: what was deleted or overwritten later is there again, what came
 /// later is not. Only for reading.
@@ -32,14 +31,10 @@ final class PastGCSStore: PastStore {
     func isThere(at moment: Timestamp) -> Bool { created <= moment && deleted.map { moment < $0 } ?? true }
   }
 
-  private let store: GCSStore
-  private let moment: Timestamp
+  let store: GCSStore
+  let moment: Timestamp
   private let known: PastVersions<Version>
 
-  var location: String { "\(store.location) as of \(moment)" }
-  var prefix: String { store.prefix }
-  var counters: TransferCounters? { store.counters }
-  var parallelism: Int { store.parallelism }
   var once: any ObjectStore { PastGCSStore(store.trying(total: .zero), moment, known) }
 
   private init(_ store: GCSStore, _ moment: Timestamp, _ known: PastVersions<Version>) {

@@ -6,14 +6,10 @@ internal import Transfer
 ///
 /// - SeeAlso: AWS, "Retaining multiple versions of objects with S3 Versioning"; "ListObjectVersions".
 final class PastS3Store: ThawingStore, PastStore {
-  private let store: S3Store
-  private let moment: Timestamp
+  let store: S3Store
+  let moment: Timestamp
   private let known: PastVersions<S3Version>
 
-  var location: String { "\(store.location) as of \(moment)" }
-  var prefix: String { store.prefix }
-  var counters: TransferCounters? { store.counters }
-  var parallelism: Int { store.parallelism }
   var once: any ObjectStore { PastS3Store(store.trying(total: .zero), moment, known) }
 
   private init(_ store: S3Store, _ moment: Timestamp, _ known: PastVersions<S3Version>) {
